@@ -1,0 +1,1 @@
+"""The shared language and the log. Imports none of our other packages."""
