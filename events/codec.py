@@ -1,0 +1,144 @@
+"""Bytes <-> events. What is in the log is read for ever: older versions are upcast, an unknown type is loud.
+
+CodecError
+├── UnknownEventType    a type, or a version newer than this program
+└── MalformedEvent      not a CloudEvents document of ours, or fields that do not fit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import ValidationError
+
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
+from events.envelope import Envelope, RecordedEvent
+from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
+from events.event import Event
+from events.log import Draft, Stored
+from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.subjects import subject_of
+from events.weights import WeightsComputed, WeightsWithheld
+
+F = TypeVar("F", bound=Event)
+
+TYPES: dict[str, type[Event]] = {
+    cls.type: cls
+    for cls in (
+        MinerDiscovered,
+        MinerCommitmentChanged,
+        MinerDeparted,
+        CyclePlanned,
+        CycleSeeded,
+        CycleSealed,
+        CycleAbandoned,
+        EpisodeCompleted,
+        EpisodeForfeited,
+        EpisodeAttemptFailed,
+        EpisodeAbandoned,
+        WeightsComputed,
+        WeightsWithheld,
+    )
+}
+
+UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(type, old version) -> a function from the old `data` to that of the next version."""
+
+
+class CodecError(Exception):
+    """These bytes are not an event that this program can read."""
+
+
+class UnknownEventType(CodecError):
+    """The log holds an event that a newer program wrote; upgrade this one."""
+
+
+class MalformedEvent(CodecError):
+    """The log holds something that is no event of ours, or was altered."""
+
+
+def draft(envelope: Envelope[Event]) -> Draft:
+    """The event as it will stand in the log, expecting its subject to be empty."""
+    subject = subject_of(envelope.event)
+    return Draft(subject=subject, id=envelope.id, body=encode(envelope, subject))
+
+
+def encode(envelope: Envelope[Event], subject: str) -> bytes:
+    """The CloudEvents document described in `envelope.py`."""
+    event = envelope.event
+    document: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": envelope.id,
+        "source": envelope.source,
+        "type": event.type,
+        "schemaversion": event.schema_version,
+        "subject": subject,
+        "time": envelope.time,
+        "datacontenttype": "application/json",
+        "correlationid": envelope.correlation,
+    }
+    if envelope.causation is not None:
+        document["causationid"] = envelope.causation
+    document["data"] = orjson.Fragment(event.model_dump_json().encode())
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z)
+
+
+def decode(stored: Stored) -> RecordedEvent[Event]:
+    """What the log gave back, as an event.
+
+    Raises:
+        UnknownEventType: its type or version is not known here.
+        MalformedEvent: it cannot be read.
+    """
+    try:
+        document = orjson.loads(stored.body)
+        cls, version = _class_of(document["type"], document["schemaversion"], stored.sequence)
+        data = _upcast(document["type"], version, cls.schema_version, document["data"])
+        envelope = Envelope(
+            id=document["id"],
+            source=document["source"],
+            time=datetime.fromisoformat(document["time"]),
+            correlation=document["correlationid"],
+            causation=document.get("causationid"),
+            event=cls.model_validate(data),
+        )
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, ValidationError) as error:
+        raise MalformedEvent(
+            f"event at sequence {stored.sequence} ({stored.subject}) cannot be read: {type(error).__name__}: {error}"
+        ) from error
+    return RecordedEvent(stored.sequence, stored.subject, stored.body, envelope)
+
+
+def decode_as(kind: type[F], stored: Stored) -> RecordedEvent[F]:
+    """`decode`, where only one kind of event can stand at this subject.
+
+    Raises:
+        MalformedEvent: it is of another kind.
+    """
+    recorded = decode(stored)
+    if not isinstance(recorded.event, kind):
+        raise MalformedEvent(
+            f"event at sequence {stored.sequence} ({stored.subject}) is a {recorded.event.type}, expected {kind.type}"
+        )
+    return recorded  # type: ignore[return-value]  # the check above narrows the payload, not the wrapper
+
+
+def _class_of(name: str, version: int, sequence: int) -> tuple[type[Event], int]:
+    cls = TYPES.get(name)
+    if cls is None:
+        raise UnknownEventType(f"event at sequence {sequence} has type {name!r}, unknown here: upgrade this program")
+    if version > cls.schema_version:
+        raise UnknownEventType(
+            f"event at sequence {sequence} is {name} version {version}, this program knows up to"
+            f" {cls.schema_version}: upgrade it"
+        )
+    return cls, version
+
+
+def _upcast(name: str, version: int, current: int, data: dict[str, Any]) -> dict[str, Any]:
+    for old in range(version, current):
+        data = UPCASTS[name, old](data)
+    return data

@@ -1,0 +1,89 @@
+"""Facts about weights: computed from a sealed cycle, or withheld."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from events.event import Event, HotkeyField, Text, UidField, Value
+from events.ids import CycleId, EnvId
+
+DecimalText = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
+"""A non-negative decimal as text. Nothing that validators sign is a binary float."""
+
+
+class EnvironmentTally(Value):
+    """How the planned episodes of one miner on one environment ended. Counted: completed + forfeited."""
+
+    completed: Annotated[int, Field(ge=0)]
+    successful: Annotated[int, Field(ge=0)]
+    """Of the completed."""
+    forfeited: Annotated[int, Field(ge=0)]
+    abandoned: Annotated[int, Field(ge=0)]
+
+
+class MinerStanding(Value):
+    """One miner's result in a cycle."""
+
+    uid: UidField
+    hotkey: HotkeyField
+    tallies: dict[EnvId, EnvironmentTally]
+    on_frontier: bool
+    points: DecimalText
+    """An exact integer; as text because it may pass 2^53."""
+    weight: DecimalText
+
+
+class WeightsU16(Value):
+    """The weights as the chain takes them: largest remainder, adding up to 65535."""
+
+    uids: tuple[UidField, ...]
+    values: tuple[Annotated[int, Field(ge=0, le=65535)], ...]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.uids) != len(self.values):
+            raise ValueError(f"{len(self.uids)} uids with {len(self.values)} values")
+        return self
+
+
+class _ScoredCycle(Event):
+    cycle: CycleId
+    block: Annotated[int, Field(ge=0)]
+    """The block of the plan."""
+    merkle_root: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the sealed cycle from which all of this follows."""
+    epsilons: dict[EnvId, DecimalText]
+    standings: tuple[MinerStanding, ...]
+    """In the order of the plan's roster."""
+
+
+class WeightsComputed(_ScoredCycle):
+    """The weights by which miners are paid, with the standings they follow from."""
+
+    type: ClassVar[str] = "kinitro.weights.computed"
+    weights_u16: WeightsU16
+
+
+class WithheldReason(StrEnum):
+    """Why a sealed cycle gives no weights."""
+
+    NO_POINTS = "no_points"
+    """No miner won any subset of environments."""
+    NO_MINERS = "no_miners"
+    CYCLE_ABANDONED = "cycle_abandoned"
+
+
+class WeightsWithheld(Event):
+    """The cycle gives no weights; the last good ones stay. Weights are never invented."""
+
+    type: ClassVar[str] = "kinitro.weights.withheld"
+    cycle: CycleId
+    block: Annotated[int, Field(ge=0)]
+    reason: WithheldReason
+    detail: Text
+    epsilons: dict[EnvId, DecimalText]
+    standings: tuple[MinerStanding, ...]
+    """Empty where the cycle was abandoned."""

@@ -1,0 +1,267 @@
+"""Examples of every event."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from events.cycles import (
+    CycleAbandoned,
+    CycleAbandonReason,
+    CyclePlanned,
+    CycleSealed,
+    CycleSeeded,
+    EpisodeTerms,
+    OutcomeCounts,
+    RosterEntry,
+)
+from events.episodes import (
+    AbandonCode,
+    ActLatency,
+    EpisodeAbandoned,
+    EpisodeAttemptFailed,
+    EpisodeCompleted,
+    EpisodeForfeited,
+    FailureCode,
+    ForfeitCode,
+)
+from events.event import Event
+from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Uid
+from events.miners import Commitment, MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.rules import ScoringRules
+from events.weights import (
+    EnvironmentTally,
+    MinerStanding,
+    WeightsComputed,
+    WeightsU16,
+    WeightsWithheld,
+    WithheldReason,
+)
+
+REACH = EnvId("metaworld/reach-v3")
+PUSH = EnvId("metaworld/push-v3")
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+SECRET = bytes(range(32))
+TERMS = EpisodeTerms(
+    observation_profile="state/1", steps_max=500, act_deadline_ms=100, reset_deadline_ms=5000, attempts_max=3
+)
+
+
+def hotkey(uid: int) -> Hotkey:
+    return Hotkey(f"hotkey-{uid}")
+
+
+def commitment(uid: int = 0, *, block: int = 10, revision: str = "0123abcd", endpoint: str | None = "") -> Commitment:
+    url = f"http://127.0.0.1:{9000 + uid}" if endpoint == "" else endpoint
+    return Commitment(repo=f"user/policy-{uid}", revision=revision, endpoint=url, block=block)
+
+
+def discovered(uid: int = 0, *, ordinal: int = 1, block: int = 20) -> MinerDiscovered:
+    return MinerDiscovered(hotkey=hotkey(uid), ordinal=ordinal, uid=Uid(uid), block=block, commitment=commitment(uid))
+
+
+def commitment_changed(uid: int = 0, *, ordinal: int = 2, block: int = 30) -> MinerCommitmentChanged:
+    return MinerCommitmentChanged(
+        hotkey=hotkey(uid),
+        ordinal=ordinal,
+        uid=Uid(uid),
+        block=block,
+        commitment=commitment(uid, block=block, revision="4567cdef"),
+    )
+
+
+def departed(uid: int = 0, *, ordinal: int = 2, block: int = 40) -> MinerDeparted:
+    return MinerDeparted(hotkey=hotkey(uid), ordinal=ordinal, uid=Uid(uid), block=block)
+
+
+def planned(
+    cycle: int = 1,
+    *,
+    uids: tuple[int, ...] = (0, 1),
+    environments: tuple[EnvId, ...] = (REACH, PUSH),
+    episodes: int = 2,
+    block: int = 50,
+    terms: EpisodeTerms = TERMS,
+    rules: ScoringRules | None = None,
+) -> CyclePlanned:
+    return CyclePlanned(
+        cycle=CycleId(cycle),
+        block=block,
+        roster=tuple(
+            RosterEntry(uid=Uid(uid), hotkey=hotkey(uid), commitment=commitment(uid, block=10 + uid)) for uid in uids
+        ),
+        environments=environments,
+        episodes_per_environment=episodes,
+        terms=terms,
+        rules=rules or ScoringRules(),
+        deadline_s=3600,
+        versions={"mujoco": "3.3.0", "metaworld": "3.1.1"},
+        secret_commitment=hashlib.sha256(SECRET).hexdigest(),
+    )
+
+
+def seeded(cycle: int = 1, *, block: int = 51) -> CycleSeeded:
+    return CycleSeeded(cycle=CycleId(cycle), block=block, block_hash=hashlib.sha256(b"block").hexdigest())
+
+
+def key(cycle: int = 1, uid: int = 0, env: EnvId = REACH, index: int = 0) -> EpisodeKey:
+    return EpisodeKey(CycleId(cycle), Uid(uid), env, index)
+
+
+def completed(episode: EpisodeKey | None = None, *, success: bool = True, attempt: int = 1) -> EpisodeCompleted:
+    it = episode or key()
+    return EpisodeCompleted(
+        cycle=it.cycle,
+        uid=it.uid,
+        hotkey=hotkey(it.uid),
+        env=it.env,
+        index=it.index,
+        attempt=attempt,
+        success=success,
+        total_reward=123.456 if success else 7.25,
+        steps=80 if success else 500,
+        terminated=success,
+        truncated=not success,
+        variation={"goal_x_m": 0.05, "goal_y_m": 0.85, "goal_z_m": 0.2},
+        action_digest=hashlib.sha256(f"actions {it.id}".encode()).hexdigest(),
+        final_state_digest=hashlib.sha256(f"state {it.id}".encode()).hexdigest(),
+        latency=ActLatency(calls=80, p50_ms=1.5, max_ms=9.25),
+        duration_s=0.75,
+        worker="worker-1",
+    )
+
+
+def forfeited(
+    episode: EpisodeKey | None = None, *, code: ForfeitCode = ForfeitCode.DEADLINE_MISSED, attempt: int = 1
+) -> EpisodeForfeited:
+    it = episode or key()
+    return EpisodeForfeited(
+        cycle=it.cycle,
+        uid=it.uid,
+        hotkey=hotkey(it.uid),
+        env=it.env,
+        index=it.index,
+        attempt=attempt,
+        code=code,
+        detail="POST /act took longer than 100 ms at step 12; answer within the deadline",
+        steps=12,
+        latency=ActLatency(calls=12, p50_ms=40.0, max_ms=100.5),
+        duration_s=0.5,
+        worker="worker-1",
+    )
+
+
+def attempt_failed(episode: EpisodeKey | None = None, *, attempt: int = 1) -> EpisodeAttemptFailed:
+    it = episode or key()
+    return EpisodeAttemptFailed(
+        cycle=it.cycle,
+        uid=it.uid,
+        hotkey=hotkey(it.uid),
+        env=it.env,
+        index=it.index,
+        attempt=attempt,
+        code=FailureCode.WORKER_LOST,
+        detail="the lease of worker-1 ran out",
+        worker="worker-2",
+    )
+
+
+def abandoned(episode: EpisodeKey | None = None) -> EpisodeAbandoned:
+    it = episode or key()
+    return EpisodeAbandoned(
+        cycle=it.cycle,
+        uid=it.uid,
+        hotkey=hotkey(it.uid),
+        env=it.env,
+        index=it.index,
+        attempts=3,
+        code=AbandonCode.ATTEMPTS_EXHAUSTED,
+        detail="3 attempts failed",
+    )
+
+
+def sealed(cycle: int = 1, *, last_sequence: int = 12) -> CycleSealed:
+    return CycleSealed(
+        cycle=CycleId(cycle),
+        outcomes=OutcomeCounts(completed=8, forfeited=0, abandoned=0),
+        first_sequence=1,
+        last_sequence=last_sequence,
+        tree_size=10,
+        merkle_root=hashlib.sha256(b"root").hexdigest(),
+        secret=SECRET.hex(),
+    )
+
+
+def cycle_abandoned(cycle: int = 1) -> CycleAbandoned:
+    return CycleAbandoned(
+        cycle=CycleId(cycle),
+        reason=CycleAbandonReason.COVERAGE,
+        detail="2 of 8 episodes could be counted, the rules ask for 0.5",
+        outcomes=OutcomeCounts(completed=2, forfeited=0, abandoned=6),
+        secret=SECRET.hex(),
+    )
+
+
+def standing(uid: int = 0, *, successful: int = 2, points: int = 4, weight: str = "0.9") -> MinerStanding:
+    tally = EnvironmentTally(completed=2, successful=successful, forfeited=0, abandoned=0)
+    return MinerStanding(
+        uid=Uid(uid),
+        hotkey=hotkey(uid),
+        tallies={REACH: tally, PUSH: tally},
+        on_frontier=points > 0,
+        points=str(points),
+        weight=weight,
+    )
+
+
+def weights_computed(cycle: int = 1) -> WeightsComputed:
+    return WeightsComputed(
+        cycle=CycleId(cycle),
+        block=50,
+        merkle_root=hashlib.sha256(b"root").hexdigest(),
+        epsilons={REACH: str(Decimal("0.2")), PUSH: "0.01"},
+        standings=(standing(0), standing(1, successful=0, points=0, weight="0.1")),
+        weights_u16=WeightsU16(uids=(Uid(0), Uid(1)), values=(58982, 6553)),
+    )
+
+
+def weights_withheld(cycle: int = 1) -> WeightsWithheld:
+    return WeightsWithheld(
+        cycle=CycleId(cycle),
+        block=50,
+        reason=WithheldReason.NO_POINTS,
+        detail="no miner won any subset of environments",
+        epsilons={REACH: "0.01", PUSH: "0.01"},
+        standings=(standing(0, successful=0, points=0, weight="0"),),
+    )
+
+
+def one_of_each() -> list[Event]:
+    return [
+        discovered(),
+        commitment_changed(),
+        departed(ordinal=3),
+        planned(),
+        seeded(),
+        completed(key(index=0)),
+        forfeited(key(index=1)),
+        attempt_failed(key(env=PUSH)),
+        abandoned(key(env=PUSH)),
+        sealed(),
+        cycle_abandoned(2),
+        weights_computed(),
+        weights_withheld(2),
+    ]
+
+
+def whole_cycle(cycle: int = 1) -> list[Event]:
+    """Two miners on two environments, two episodes each: uid 0 succeeds always, uid 1 never."""
+    plan = planned(cycle)
+    outcomes = [
+        completed(EpisodeKey(plan.cycle, entry.uid, env, index), success=entry.uid == 0)
+        for index in range(plan.episodes_per_environment)
+        for env in plan.environments
+        for entry in plan.roster
+    ]
+    return [plan, seeded(cycle), *outcomes, sealed(cycle), weights_computed(cycle)]
