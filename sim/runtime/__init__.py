@@ -1,0 +1,1 @@
+"""Where workers, servers and roles run: as child processes of one supervisor."""

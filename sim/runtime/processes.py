@@ -1,0 +1,266 @@
+"""Child processes under one supervisor: restarted when they die, stopped in order, never left behind.
+
+The life of a child:
+
+    start ──> running ──> ended(0) and restart is ON_FAILURE ──> done
+                │  ▲
+                │  └── back-off <── ended(any other way)
+                └── stop: signal, grace, SIGKILL
+
+An exit status of 2 means that the child cannot ever start like this (a wrong option, a port in use): it is not tried
+again, and `Supervisor.failed` gives the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import enum
+import functools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+REFUSED = 2
+"""The exit status of a command that was given something it cannot work with."""
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 30.0
+STABLE_AFTER_S = 20.0
+"""A child that ran this long starts again without the back-off of its earlier deaths."""
+
+LOG_BYTES_MAX = 10 * 2**20
+_PR_SET_PDEATHSIG = 1
+
+log = structlog.get_logger(__name__)
+
+
+class ChildRefused(Exception):
+    """A child ended with status 2; its own output says why."""
+
+
+class ChildNotReady(Exception):
+    """A child did not become usable in time."""
+
+
+class Restart(enum.Enum):
+    """What to do when a child ends by itself."""
+
+    ALWAYS = enum.auto()
+    ON_FAILURE = enum.auto()
+    """Status 0 means that its work is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """How to run one child process."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] | None = None
+    """Its whole environment; None for ours."""
+    ready: Callable[[], Awaitable[None]] | None = None
+    """Returns once the child can be used; has a time-out of its own."""
+    restart: Restart = Restart.ALWAYS
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_grace_s: float = 15.0
+    output: Path | None = None
+    """File that gets what it prints; None for where ours goes."""
+
+
+def backoff_s(deaths: int) -> float:
+    """Seconds to wait after so many deaths in a row (1, 2, ...), before jitter: doubling, bounded."""
+    return float(min(BACKOFF_FIRST_S * 2 ** (deaths - 1), BACKOFF_MAX_S))
+
+
+def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
+    """Asks the kernel to send us this signal when our parent dies, however it dies. Linux only; elsewhere a no-op.
+
+    A change of user clears it: a launcher that drops root calls this afterwards.
+    """
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(death_signal)) != 0:
+        raise OSError("prctl(PR_SET_PDEATHSIG) was refused")
+
+
+class Supervisor:
+    """Runs children until it is closed: `async with Supervisor() as supervisor: await supervisor.start(child)`."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, _Running] = {}
+        self.failed: asyncio.Future[ChildRefused] = asyncio.get_running_loop().create_future()
+        """Done when a child cannot be run at all."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self, child: Child) -> None:
+        """Starts a child and waits until it is ready.
+
+        Raises:
+            ChildRefused: it ended with status 2 before it was ready.
+            ChildNotReady: its readiness check timed out.
+        """
+        if child.name in self._running:
+            raise ValueError(f"a child named {child.name!r} is running already; give this one another name")
+        running = self._running[child.name] = _Running(child, self.failed)
+        await running.first_started.wait()
+        if child.ready is None or self.failed.done():
+            return
+        try:
+            await self._or_refused(child.ready())
+        except TimeoutError as error:
+            raise ChildNotReady(f"{child.name} was not ready in time: {error}{_where(child)}") from error
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a running child; None while it is being restarted or is done."""
+        return self._running[name].pid
+
+    async def done(self, name: str) -> None:
+        """Waits until a child with `Restart.ON_FAILURE` has ended with status 0.
+
+        Raises:
+            ChildRefused: some child cannot be run at all.
+        """
+        await self._or_refused(self._running[name].finished.wait())
+
+    async def stop(self, name: str) -> None:
+        """Stops one child: its signal, its grace, then SIGKILL."""
+        await self._running.pop(name).stop()
+
+    async def close(self) -> None:
+        """Stops all children, the youngest first: who came later may depend on who came earlier."""
+        for name in reversed(list(self._running)):
+            await self.stop(name)
+
+    async def _or_refused(self, work: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(work)
+        first: set[asyncio.Future[Any]] = {task, self.failed}
+        try:
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if self.failed.done() and not task.done():
+                raise self.failed.result()
+            await task
+        finally:
+            if not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+
+class _Running:
+    """One child and the task that keeps it running."""
+
+    def __init__(self, child: Child, failed: asyncio.Future[ChildRefused]) -> None:
+        self.child = child
+        self.first_started = asyncio.Event()
+        self.finished = asyncio.Event()
+        self._failed = failed
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper = asyncio.create_task(self._keep(), name=f"keep {child.name}")
+
+    @property
+    def pid(self) -> int | None:
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if self._process and alive else None
+
+    async def stop(self) -> None:
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        _signal(process, self.child.stop_signal)
+        try:
+            await asyncio.wait_for(process.wait(), self.child.stop_grace_s)
+        except TimeoutError:
+            log.warning("child did not stop in time: killed", child=self.child.name, grace_s=self.child.stop_grace_s)
+            _signal(process, signal.SIGKILL)
+            await process.wait()
+
+    async def _keep(self) -> None:
+        deaths = 0
+        while True:
+            started = time.monotonic()
+            try:
+                self._process = await _spawn(self.child)
+            except OSError as error:
+                self._refuse(f"cannot be started: {error}")
+                return
+            finally:
+                self.first_started.set()
+            status = await self._process.wait()
+            if status == 0 and self.child.restart is Restart.ON_FAILURE:
+                self.finished.set()
+                return
+            if status == REFUSED:
+                self._refuse(f"cannot run like this (exit status {REFUSED})")
+                return
+            deaths = 1 if time.monotonic() - started > STABLE_AFTER_S else deaths + 1
+            pause_s = backoff_s(deaths) * random.uniform(0.5, 1.0)
+            log.warning(
+                "child ended: will be restarted", child=self.child.name, status=status, pause_s=round(pause_s, 2)
+            )
+            await asyncio.sleep(pause_s)
+
+    def _refuse(self, reason: str) -> None:
+        if not self._failed.done():
+            self._failed.set_result(ChildRefused(f"{self.child.name} {reason}{_where(self.child)}"))
+
+
+async def _spawn(child: Child) -> asyncio.subprocess.Process:
+    # A session of its own keeps a terminal's Ctrl-C from the child: we stop children, in order.
+    with contextlib.ExitStack() as stack:
+        output = None if child.output is None else stack.enter_context(_open_log(child.output))
+        return await asyncio.create_subprocess_exec(
+            *child.argv,
+            env=None if child.env is None else dict(child.env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            start_new_session=True,
+            preexec_fn=functools.partial(_in_child, os.getpid(), child.stop_signal),
+        )
+
+
+def _in_child(parent: int, death_signal: signal.Signals) -> None:
+    die_with_parent(death_signal)
+    if os.getppid() != parent:  # it died before the kernel was told to watch it
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _open_log(path: Path) -> Iterator[int]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+        path.replace(path.with_suffix(path.suffix + ".1"))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def _where(child: Child) -> str:
+    return f"; see {child.output}" if child.output else ""
