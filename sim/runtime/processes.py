@@ -113,14 +113,16 @@ class Supervisor:
         """Starts a child and waits until it is ready.
 
         Raises:
-            ChildRefused: it ended with status 2 before it was ready.
+            ChildRefused: it, or another child, cannot be run at all.
             ChildNotReady: its readiness check timed out.
         """
         if child.name in self._running:
             raise ValueError(f"a child named {child.name!r} is running already; give this one another name")
         running = self._running[child.name] = _Running(child, self.failed)
         await running.first_started.wait()
-        if child.ready is None or self.failed.done():
+        if self.failed.done():
+            raise self.failed.result()
+        if child.ready is None:
             return
         try:
             await self._or_refused(child.ready())
