@@ -1,0 +1,125 @@
+"""How our commands are made: settings that are options and variables at once, and how an async command runs.
+
+A settings object is a frozen dataclass whose fields are annotated with `typer.Option(envvar=...)`. A command asks for
+whole settings objects; `options` gives it one command-line option per field. `environment` turns settings back into
+variables, for the child processes of a command that runs several roles. Below the command line nothing reads the
+environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import inspect
+import signal
+import typing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any, Protocol
+
+import typer
+import uvloop
+from typer.models import OptionInfo
+
+from events import logging
+from events.logging import LogLevel
+
+
+class Misused(Exception):
+    """The command was given something that it cannot work with. The message says what, and what to do."""
+
+
+class Servers(Protocol):
+    """What `Context.obj` offers to every command: the servers named by their URLs, or the embedded ones."""
+
+    def nats(self, url: str | None) -> AbstractAsyncContextManager[str]:
+        """The URL of a NATS server that is up: the given one, or an embedded one for as long as this is open."""
+        ...
+
+    def database(self, url: str | None) -> AbstractAsyncContextManager[str]:
+        """The URL of a PostgreSQL server that is up, likewise."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class LogSettings:
+    """Where the log is."""
+
+    nats_url: Annotated[
+        str | None,
+        typer.Option(envvar="KINITRO_BACKEND_NATS_URL", help="NATS server; an embedded one when absent."),
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessSettings:
+    """What every long-running process has."""
+
+    log_level: Annotated[
+        LogLevel, typer.Option(envvar="KINITRO_BACKEND_LOG_LEVEL", case_sensitive=False, help="How much to log.")
+    ] = LogLevel.INFO
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replaces each parameter that is a settings dataclass by one keyword parameter per field of it."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint) and isinstance(hint, type)}
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> Any:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
+        return command(**given)
+
+    parameters = list(_parameters(command, hints, groups))
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped
+
+
+def _parameters(
+    command: Callable[..., Any], hints: dict[str, Any], groups: dict[str, type]
+) -> Iterator[inspect.Parameter]:
+    for name, parameter in inspect.signature(command).parameters.items():
+        if name not in groups:
+            yield parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            continue
+        fields = typing.get_type_hints(groups[name], include_extras=True)
+        for field in dataclasses.fields(groups[name]):
+            yield inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=fields[field.name]
+            )
+
+
+def environment(*settings: object) -> dict[str, str]:
+    """The variables from which a child process makes equal settings objects."""
+    variables: dict[str, str] = {}
+    for group in settings:
+        for name, hint in typing.get_type_hints(type(group), include_extras=True).items():
+            value = getattr(group, name)
+            if value is not None:
+                variables[_envvar(hint)] = str(value)
+    return variables
+
+
+def _envvar(hint: Any) -> str:
+    (option,) = (part for part in hint.__metadata__ if isinstance(part, OptionInfo))
+    assert isinstance(option.envvar, str), f"{hint} names no variable"
+    return option.envvar
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[None]], log_level: LogLevel = LogLevel.WARNING) -> None:
+    """Runs a command until it returns; SIGINT and SIGTERM set the event that it is given, for a clean end."""
+    logging.configure(log_level)
+    uvloop.run(_with_signals(main))
+
+
+async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # no signal handlers on this platform's loop
+            loop.add_signal_handler(number, stop.set)
+    await main(stop)
