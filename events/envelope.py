@@ -22,11 +22,10 @@ The sequence is the log's and stands beside the document, not in it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
-from uuid import uuid4
+from typing import Generic, NamedTuple, TypeVar
 
 from events.event import Event
 
@@ -41,8 +40,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope(Generic[E_co]):
+def new_id() -> str:
+    """128 random bits in hex. Always from the system: a generator of our own would repeat itself after a fork."""
+    return os.urandom(16).hex()
+
+
+class Envelope(NamedTuple, Generic[E_co]):
     """An event with its identity (`id`) and lineage (`causation`, `correlation`)."""
 
     id: str
@@ -59,17 +62,16 @@ class Envelope(Generic[E_co]):
 
 def begin(event: F, *, source: str, time: datetime | None = None) -> Envelope[F]:
     """The envelope of the first event of a story, caused by nothing in the log."""
-    identity = str(uuid4())
+    identity = new_id()
     return Envelope(identity, source, time or utc_now(), identity, None, event)
 
 
 def follow(event: F, *, cause: str, correlation: str, source: str, time: datetime | None = None) -> Envelope[F]:
     """The envelope of an event whose cause is known by its id only, as in a task."""
-    return Envelope(str(uuid4()), source, time or utc_now(), correlation, cause, event)
+    return Envelope(new_id(), source, time or utc_now(), correlation, cause, event)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent(Generic[E_co]):
+class RecordedEvent(NamedTuple, Generic[E_co]):
     """An event that is in the log at `sequence` (1, 2, 3, ...); `body` is its exact bytes."""
 
     sequence: int

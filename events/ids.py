@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NewType, Self
 
 Hotkey = NewType("Hotkey", str)
@@ -28,6 +29,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What may stand between two dots of a subject: everything that names a thing is built from such tokens."""
 
 
+@lru_cache(maxsize=1_024)  # asked for with every episode, of which there are few environments
 def split_env_id(env: EnvId) -> tuple[str, str]:
     """`metaworld/push-v3` -> (`metaworld`, `push-v3`).
 

@@ -11,12 +11,12 @@ evt.weights.<n>                                                 WeightsComputed 
 
 from __future__ import annotations
 
-from functools import singledispatch
+from typing import Protocol
 
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
-from events.ids import CycleId, EpisodeKey, Hotkey, split_env_id
+from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
 from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -53,60 +53,58 @@ def weights(number: CycleId) -> str:
     return f"evt.weights.{number}"
 
 
-def outcome(key: EpisodeKey) -> str:
+class OfEpisode(Protocol):
+    """Names an episode: its key, or an event or task with the same fields."""
+
+    @property
+    def cycle(self) -> CycleId: ...
+    @property
+    def uid(self) -> Uid: ...
+    @property
+    def env(self) -> EnvId: ...
+    @property
+    def index(self) -> int: ...
+
+
+def outcome(key: OfEpisode) -> str:
     return f"evt.cycle.{key.cycle}.episode.{_episode(key)}"
 
 
-def attempt(key: EpisodeKey, number: int) -> str:
+def attempt(key: OfEpisode, number: int) -> str:
     return f"evt.cycle.{key.cycle}.attempt.{_episode(key)}.{number}"
 
 
-def task(key: EpisodeKey) -> str:
+def task(key: OfEpisode) -> str:
     """The subject of an episode's task on the work queue (not in the log)."""
-    return f"task.episode.{key.id}"
+    return f"task.episode.{key.cycle}.{_episode(key)}"
 
 
-def _episode(key: EpisodeKey) -> str:
+def tasks(number: CycleId) -> str:
+    """The filter that selects the tasks of one cycle on the work queue."""
+    return f"task.episode.{number}.>"
+
+
+def _episode(key: OfEpisode) -> str:
     family, name = split_env_id(key.env)
     return f"{key.uid}.{family}.{name}.{key.index}"
 
 
-@singledispatch
 def subject_of(event: Event) -> str:
     """The subject of any event."""
-    raise TypeError(f"{type(event).__name__} has no subject: give it one in events/subjects.py")
-
-
-@subject_of.register
-def _(event: MinerDiscovered | MinerCommitmentChanged | MinerDeparted) -> str:
-    return miner(event.hotkey, event.ordinal)
-
-
-@subject_of.register
-def _(event: CyclePlanned) -> str:
-    return plan(event.cycle)
-
-
-@subject_of.register
-def _(event: CycleSeeded) -> str:
-    return seed(event.cycle)
-
-
-@subject_of.register
-def _(event: CycleSealed | CycleAbandoned) -> str:
-    return seal(event.cycle)
-
-
-@subject_of.register
-def _(event: EpisodeCompleted | EpisodeForfeited | EpisodeAbandoned) -> str:
-    return outcome(event.key)
-
-
-@subject_of.register
-def _(event: EpisodeAttemptFailed) -> str:
-    return attempt(event.key, event.attempt)
-
-
-@subject_of.register
-def _(event: WeightsComputed | WeightsWithheld) -> str:
-    return weights(event.cycle)
+    match event:
+        case EpisodeCompleted() | EpisodeForfeited() | EpisodeAbandoned():
+            return outcome(event)
+        case EpisodeAttemptFailed():
+            return attempt(event, event.attempt)
+        case MinerDiscovered() | MinerCommitmentChanged() | MinerDeparted():
+            return miner(event.hotkey, event.ordinal)
+        case CyclePlanned():
+            return plan(event.cycle)
+        case CycleSeeded():
+            return seed(event.cycle)
+        case CycleSealed() | CycleAbandoned():
+            return seal(event.cycle)
+        case WeightsComputed() | WeightsWithheld():
+            return weights(event.cycle)
+        case _:
+            raise TypeError(f"{type(event).__name__} has no subject: give it one in events/subjects.py")

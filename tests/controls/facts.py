@@ -27,9 +27,10 @@ from events.episodes import (
     ForfeitCode,
 )
 from events.event import Event
-from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Uid
+from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
 from events.miners import Commitment, MinerCommitmentChanged, MinerDeparted, MinerDiscovered
 from events.rules import ScoringRules
+from events.tasks import EpisodeTask
 from events.weights import (
     EnvironmentTally,
     MinerStanding,
@@ -107,6 +108,22 @@ def seeded(cycle: int = 1, *, block: int = 51) -> CycleSeeded:
 
 def key(cycle: int = 1, uid: int = 0, env: EnvId = REACH, index: int = 0) -> EpisodeKey:
     return EpisodeKey(CycleId(cycle), Uid(uid), env, index)
+
+
+def task(episode: EpisodeKey | None = None) -> EpisodeTask:
+    it = episode or key()
+    return EpisodeTask(
+        cycle=it.cycle,
+        uid=it.uid,
+        hotkey=hotkey(it.uid),
+        env=it.env,
+        index=it.index,
+        seed=Seed(2**64 - 1),
+        endpoint=f"http://127.0.0.1:{9000 + it.uid}",
+        terms=TERMS,
+        cause="id-of-the-seed",
+        correlation="id-of-the-plan",
+    )
 
 
 def completed(episode: EpisodeKey | None = None, *, success: bool = True, attempt: int = 1) -> EpisodeCompleted:

@@ -1,0 +1,141 @@
+"""The log on JetStream: one stream, in which each event is a message at its subject.
+
+An append is sent once and then *resolved*. Whatever else than its acknowledgement comes back - nothing, a lost
+connection, a conflict, an aborted batch - may mean that it was stored or that it was not, so the subjects are read
+from the stream's leader and the ids compared:
+
+| at the subject stands        | so                                                          |
+|------------------------------|-------------------------------------------------------------|
+| an event with our id         | it is done                                                  |
+| what was expected            | it is sent again, with the same ids, after a pause          |
+| anything else                | `Conflict`                                                  |
+
+A copy that arrives late does no harm: the server refuses it, because its subject is taken by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from events import frames, lookup, reader
+from events.connection import Connection, NatsError, NoAnswer, Refused
+from events.log import Conflict, Draft, LogUnavailable, Stored, TooLarge, check_drafts
+from events.patience import Patience
+
+PATIENCE_S = 30.0
+"""How long to go on trying; a cluster needs up to 9 s to choose a new leader."""
+
+LOOKUPS_MAX = 64
+"""How many subjects are looked up at once."""
+
+
+class JetStreamLog:
+    """An `EventLog` on the stream `KINITRO_EVENTS`, which `ensure_streams` has created or checked."""
+
+    def __init__(self, connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
+        self._connection = connection
+        self._patience_s = patience_s
+
+    async def append(self, drafts: Sequence[Draft]) -> list[int]:
+        check_drafts(drafts)
+        self._check_payload(drafts)
+        if not drafts:
+            return []
+        try:
+            return await self._send(drafts)
+        except NatsError as error:
+            return await self._insist(drafts, error)
+
+    async def last(self, subject: str) -> Stored | None:
+        return await self._get({"last_by_subj": subject})
+
+    async def at(self, sequence: int) -> Stored | None:
+        return await self._get({"seq": sequence}) if sequence >= 1 else None
+
+    async def last_sequence(self) -> int:
+        return (await self._head()).last_sequence
+
+    async def identity(self) -> str:
+        return (await self._head()).identity
+
+    def read(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
+        return reader.read(self._connection, after=after, subject=subject, patience_s=self._patience_s)
+
+    def follow(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
+        return reader.follow(self._connection, after=after, subject=subject)
+
+    def _check_payload(self, drafts: Sequence[Draft]) -> None:
+        longest = max(drafts, key=lambda draft: len(draft.body), default=None)
+        room = self._connection.payload_max - frames.HEADER_BYTES_MAX
+        if longest is not None and len(longest.body) > room:
+            raise TooLarge(
+                f"{longest.subject}: {len(longest.body)} bytes, the server takes {room}: raise its max_payload"
+            )
+
+    async def _send(self, drafts: Sequence[Draft]) -> list[int]:
+        """Sequences, as acknowledged: those of a batch follow each other."""
+        ack = await self._connection.ask(lambda reply: frames.append(drafts, reply))
+        if len(drafts) > 1 and ack.get("count") != len(drafts):
+            raise NoAnswer(f"the server acknowledged {ack.get('count')} events of a batch of {len(drafts)}")
+        end = int(ack["seq"]) + 1
+        return list(range(end - len(drafts), end))
+
+    async def _insist(self, drafts: Sequence[Draft], reason: NatsError) -> list[int]:
+        """Learns what has become of an append that was not acknowledged, and repeats what is missing."""
+        done: dict[str, int] = {}
+        left = drafts
+        patience = Patience(self._patience_s)
+        while True:
+            done |= await self._resolve(left)
+            left = [draft for draft in left if draft.subject not in done]
+            if not left:
+                return [done[draft.subject] for draft in drafts]
+            if not await patience.pause():
+                raise LogUnavailable(
+                    f"{left[0].subject} and {len(left) - 1} more not appended in {self._patience_s:g} s: {reason};"
+                    " repeat the append with the same ids"
+                ) from reason
+            try:
+                sequences = await self._send(left)
+            except NatsError as error:
+                reason = error
+                continue
+            done |= zip((draft.subject for draft in left), sequences, strict=True)
+            return [done[draft.subject] for draft in drafts]
+
+    async def _resolve(self, drafts: Sequence[Draft]) -> dict[str, int]:
+        """Sequences by subject of those that are in the log after all, as far as it can be learned now.
+
+        Raises:
+            Conflict: another event stands where one of them was to be.
+            StreamMismatch: there is no such stream.
+        """
+        slots = asyncio.Semaphore(LOOKUPS_MAX)
+
+        async def look(draft: Draft) -> lookup.Found | None:
+            async with slots:
+                return await lookup.message(self._connection, {"last_by_subj": draft.subject})
+
+        answers = await asyncio.gather(*map(look, drafts), return_exceptions=True)
+        done = {}
+        for draft, found in zip(drafts, answers, strict=True):
+            if isinstance(found, Refused):
+                raise lookup.refusal(found) from found
+            if isinstance(found, NoAnswer):
+                continue
+            if isinstance(found, BaseException):
+                raise found
+            sequence = found.stored.sequence if found else 0
+            if found and found.id == draft.id:
+                done[draft.subject] = sequence
+            elif sequence != draft.expected_last:
+                raise Conflict(draft.subject, draft.expected_last, sequence)
+        return done
+
+    async def _get(self, which: dict[str, str | int]) -> Stored | None:
+        found = await lookup.patiently(lambda: lookup.message(self._connection, which), self._patience_s)
+        return found.stored if found else None
+
+    async def _head(self) -> lookup.Head:
+        return await lookup.patiently(lambda: lookup.head(self._connection), self._patience_s)

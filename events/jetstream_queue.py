@@ -1,0 +1,105 @@
+"""The work queue on JetStream: each task a message at its subject, gone once a worker has acknowledged it.
+
+Tasks are put as atomic batches that expect their subjects to be empty, which is fast, as all of them are new when a
+cycle begins. Where a batch is refused or not answered they are put one by one, and each is new or is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from events import frames, subjects
+from events.connection import STORE_FAILED, TRY_S, Connection, NatsError, NoAnswer, Refused, parse
+from events.ids import CycleId
+from events.log import BATCH_MAX, Draft
+from events.patience import Patience
+from events.queue import QueueFull, QueueUnavailable
+from events.streams import TASKS
+from events.tasks import EpisodeTask
+
+PATIENCE_S = 30.0
+
+
+class JetStreamQueue:
+    """A `TaskQueue` on the stream `KINITRO_TASKS`, which `ensure_streams` has created or checked."""
+
+    def __init__(self, connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
+        self._connection = connection
+        self._patience_s = patience_s
+
+    async def put(self, tasks: Sequence[EpisodeTask]) -> int:
+        left = {subjects.task(task.key): task for task in tasks}
+        added, patience = 0, Patience(self._patience_s)
+        while left:
+            part = dict(islice(left.items(), BATCH_MAX))
+            bodies = {subject: task.model_dump_json().encode() for subject, task in part.items()}
+            answered = await self._put_batch(bodies) or await self._put_each(bodies)
+            for subject, is_new in answered.items():
+                del left[subject]
+                added += is_new
+            if len(answered) == len(part):
+                patience = Patience(self._patience_s)
+            elif not await patience.pause():
+                raise QueueUnavailable(f"{len(left)} of {len(tasks)} tasks got no answer in {self._patience_s:g} s")
+        return added
+
+    async def pending(self) -> int:
+        info = await self._api(f"STREAM.INFO.{TASKS}")
+        return int(info["state"]["messages"])
+
+    async def purge_cycle(self, cycle: CycleId) -> int:
+        answer = await self._api(f"STREAM.PURGE.{TASKS}", {"filter": subjects.tasks(cycle)})
+        return int(answer["purged"])
+
+    async def _put_batch(self, bodies: Mapping[str, bytes]) -> dict[str, bool]:
+        """That all are new; empty if they are not, or it cannot be known."""
+        drafts = [Draft(subject, subject, body) for subject, body in bodies.items()]
+        try:
+            await self._connection.ask(lambda reply: frames.append(drafts, reply))
+        except NatsError:
+            return {}
+        return dict.fromkeys(bodies, True)
+
+    async def _put_each(self, bodies: Mapping[str, bytes]) -> dict[str, bool]:
+        """By subject, where there was an answer: whether the task is new on the queue."""
+        expected = {subject: self._connection.expect() for subject in bodies}
+        try:
+            messages = [frames.request(subject, expected[subject][0], body) for subject, body in bodies.items()]
+            await self._connection.send(b"".join(messages))
+            await asyncio.wait([answer for _, answer in expected.values()], timeout=TRY_S)
+            news = {subject: _is_new(answer) for subject, (_, answer) in expected.items() if answer.done()}
+            return {subject: is_new for subject, is_new in news.items() if is_new is not None}
+        except NoAnswer:
+            return {}
+        finally:
+            for reply, _ in expected.values():
+                self._connection.forget(reply)
+
+    async def _api(self, call: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        patience = Patience(self._patience_s)
+        while True:
+            try:
+                return await self._connection.api(call, request)
+            except NatsError as error:
+                if isinstance(error, Refused) or not await patience.pause():
+                    raise QueueUnavailable(f"{call}: {error}") from error
+
+
+def _is_new(answer: asyncio.Future[bytes]) -> bool | None:
+    """None if it is no answer after all.
+
+    Raises:
+        QueueFull: the server's limits are reached.
+    """
+    try:
+        parse(answer.result())
+    except NoAnswer:
+        return None
+    except Refused as error:
+        if error.code == STORE_FAILED and "per subject" in error.description:
+            return False
+        raise QueueFull(f"stream {TASKS} takes no more: {error}; let the workers catch up") from error
+    return True

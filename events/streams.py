@@ -1,0 +1,204 @@
+"""The streams and the workers' durable: how they are configured, and the check that they still are.
+
+| stream           | holds                     | kept                                                    |
+|------------------|---------------------------|---------------------------------------------------------|
+| `KINITRO_EVENTS` | the log                   | for ever: no deletes, no purges, no limits              |
+| `KINITRO_TASKS`  | episodes to be run        | until a worker has acknowledged; one task per episode   |
+
+What is not listed here is left to the server; what is listed is compared with what the server does, at every start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from events.connection import Connection, NoAnswer, Refused
+from events.log import LogUnavailable, StreamMismatch
+from events.patience import Patience
+
+EVENTS = "KINITRO_EVENTS"
+TASKS = "KINITRO_TASKS"
+WORKERS = "workers"
+"""The durable consumer of `TASKS` that all workers share."""
+
+LOG_ID = "kinitro.log_id"
+"""Metadata of `EVENTS`: a random id, given when the log is created, that survives backup and restore."""
+
+ACK_WAIT_S = 10.0
+"""How long a worker may be silent before its task goes to another one. It says `in_progress` well within it."""
+
+TASKS_MAX = 2_000_000
+"""256 miners x 50 environments x 50 episodes three times over."""
+
+TASK_BYTES_MAX = 65_536
+
+STREAM_NOT_FOUND = 10_059
+STREAM_EXISTS = 10_058
+
+Settings = Mapping[str, Any]
+
+_NEVER_LOSES: Settings = {
+    "max_msgs": -1,
+    "max_bytes": -1,
+    "max_age": 0,
+    "max_msgs_per_subject": -1,
+    "max_msg_size": -1,
+    "deny_delete": True,
+    "deny_purge": True,
+    "allow_rollup_hdrs": False,
+    "allow_msg_ttl": False,
+}
+
+_NOTHING_ELSE: Settings = {
+    "no_ack": False,
+    "sealed": False,
+    "persist_mode": None,
+    "mirror": None,
+    "sources": None,
+    "republish": None,
+    "subject_transform": None,
+}
+
+_UNCHANGEABLE = {"retention", "storage", "persist_mode", "mirror", "sealed"}
+"""Settings that the server does not let anybody edit into what we expect."""
+
+
+def events_settings(replicas: int) -> Settings:
+    """`KINITRO_EVENTS`. Writers expect an empty subject: the window for duplicates has nothing to do."""
+    return {
+        "name": EVENTS,
+        "subjects": ["evt.>"],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "new",
+        "duplicate_window": _ns(1.0),
+        "allow_atomic": True,
+        "allow_direct": True,
+        **_NEVER_LOSES,
+        **_NOTHING_ELSE,
+    }
+
+
+def tasks_settings(replicas: int) -> Settings:
+    """`KINITRO_TASKS`. A second task at a subject is refused, so that queueing again is harmless.
+
+    Written to disk as carefully as the log: nobody looks whether tasks that were queued have been lost.
+    """
+    return {
+        "name": TASKS,
+        "subjects": ["task.>"],
+        "retention": "workqueue",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "new",
+        "discard_new_per_subject": True,
+        "max_msgs_per_subject": 1,
+        "max_msgs": TASKS_MAX,
+        "max_bytes": -1,
+        "max_age": 0,
+        "max_msg_size": TASK_BYTES_MAX,
+        "duplicate_window": _ns(1.0),
+        "allow_atomic": True,
+        **_NOTHING_ELSE,
+    }
+
+
+def workers_settings(ack_wait_s: float) -> Settings:
+    """The durable of the workers. Deliveries are unlimited: attempts are counted in events, which survive a crash."""
+    return {
+        "durable_name": WORKERS,
+        "ack_policy": "explicit",
+        "ack_wait": _ns(ack_wait_s),
+        "deliver_policy": "all",
+        "replay_policy": "instant",
+        "filter_subject": "task.>",
+        "max_deliver": -1,
+        "max_ack_pending": 50_000,
+    }
+
+
+async def ensure_streams(
+    connection: Connection, *, replicas: int = 1, ack_wait_s: float = ACK_WAIT_S, patience_s: float = 30.0
+) -> None:
+    """Creates the streams and the workers' durable, or checks that they are as we would have created them.
+
+    Raises:
+        StreamMismatch: a stream has other settings, or the server does not accept ours.
+        LogUnavailable: the server does not answer in time.
+    """
+    patience = Patience(patience_s)
+    while True:
+        try:
+            await _ensure(connection, events_settings(replicas), {LOG_ID: str(uuid4())})
+            await _ensure(connection, tasks_settings(replicas))
+            return await _ensure_workers(connection, ack_wait_s)
+        except Refused as error:
+            raise StreamMismatch(f"{connection.address} refuses our streams: {error}") from error
+        except NoAnswer as error:
+            if not await patience.pause():
+                raise LogUnavailable(f"the streams could not be checked in {patience_s:g} s: {error}") from error
+
+
+def differences(expected: Settings, actual: Settings) -> list[str]:
+    """A line for each setting in `expected` that the server has otherwise: expected, actual, remedy."""
+    name = expected["name"]
+    lines = []
+    for key, wanted in expected.items():
+        given = actual.get(key)
+        if (given or None) != (wanted or None):  # the server leaves out what is false, zero or empty
+            remedy = _remedy(name, key, wanted, given)
+            lines.append(f"{key}: expected {json.dumps(wanted)}, the stream has {json.dumps(given)}; {remedy}")
+    return lines
+
+
+async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[str, str] | None = None) -> None:
+    """`metadata` is given to a new stream; one that exists has its own values under the same names."""
+    name, metadata = settings["name"], metadata or {}
+    try:
+        info = await connection.api(f"STREAM.INFO.{name}")
+    except Refused as error:
+        if error.code != STREAM_NOT_FOUND:
+            raise
+        info = await _create(connection, {**settings, "metadata": metadata})
+    lines = differences(settings, info["config"])
+    for key in metadata.keys() - (info["config"].get("metadata") or {}).keys():
+        lines.append(f"metadata: expected {key}, the stream has none; {_remedy(name, 'metadata', key, None)}")
+    if lines:
+        raise StreamMismatch("\n".join([f"stream {name} on {connection.address} has other settings:", *lines]))
+
+
+async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:
+    name = settings["name"]
+    given = {key: value for key, value in settings.items() if value is not None}
+    try:
+        return await connection.api(f"STREAM.CREATE.{name}", given)
+    except Refused as error:
+        if error.code != STREAM_EXISTS:
+            raise
+        return await connection.api(f"STREAM.INFO.{name}")  # somebody else was faster
+
+
+async def _ensure_workers(connection: Connection, ack_wait_s: float) -> None:
+    """Unlike a stream it holds nothing that could not be had again, so other settings are simply corrected."""
+    await connection.api(
+        f"CONSUMER.CREATE.{TASKS}.{WORKERS}.task.>",
+        {"stream_name": TASKS, "config": {**workers_settings(ack_wait_s), "name": WORKERS}},
+    )
+
+
+def _remedy(name: str, key: str, wanted: Any, given: Any) -> str:
+    if key == "num_replicas":
+        return f"start with {given} replicas, or run: nats stream edit {name} --replicas {wanted}"
+    if name == TASKS:
+        return f"tasks can be had again, so delete it and start again: nats stream rm {name}"
+    if key in _UNCHANGEABLE or key == "metadata":
+        return "this cannot be edited: use another server or account for it"
+    return f"correct it: nats stream edit {name}"
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)

@@ -1,0 +1,40 @@
+"""What every `TaskQueue` does. A test class per implementation inherits it and provides the fixture `queue`."""
+
+from __future__ import annotations
+
+from events.ids import CycleId
+from events.queue import TaskQueue
+from events.tasks import EpisodeTask
+from tests.controls import facts
+
+
+def tasks(number: int, *, cycle: int = 1) -> list[EpisodeTask]:
+    return [facts.task(facts.key(cycle, index=index)) for index in range(number)]
+
+
+class TaskQueueContract:
+    """Inherit it, and give a fixture `queue` that is a new, empty queue in each test."""
+
+    async def test_put_counts_what_is_new(self, queue: TaskQueue) -> None:
+        assert await queue.put(tasks(3)) == 3
+        assert await queue.pending() == 3
+
+    async def test_put_of_nothing_puts_nothing(self, queue: TaskQueue) -> None:
+        assert await queue.put([]) == 0
+
+    async def test_put_twice_is_once(self, queue: TaskQueue) -> None:
+        await queue.put(tasks(3))
+        assert await queue.put(tasks(5)) == 2
+        assert await queue.pending() == 5
+
+    async def test_the_same_task_twice_at_once_is_once(self, queue: TaskQueue) -> None:
+        assert await queue.put([*tasks(2), *tasks(2)]) == 2
+
+    async def test_many_tasks_are_put(self, queue: TaskQueue) -> None:
+        assert await queue.put(tasks(2_345)) == 2_345
+        assert await queue.pending() == 2_345
+
+    async def test_purge_takes_one_cycle_only(self, queue: TaskQueue) -> None:
+        await queue.put([*tasks(3, cycle=1), *tasks(4, cycle=11)])
+        assert await queue.purge_cycle(CycleId(1)) == 3
+        assert await queue.pending() == 4
