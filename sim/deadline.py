@@ -1,0 +1,54 @@
+"""A deadline that a busy worker cannot make a policy miss."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+LOOKS = 8
+"""How often the loop still looks for input after the deadline. A complete answer takes two or three."""
+
+
+class DeadlinePassed(Exception):
+    """What was waited for had not arrived when the deadline passed."""
+
+
+class Deadline:
+    """`async with Deadline(seconds)`: cancels the body after this time, and raises `DeadlinePassed` instead.
+
+    Unlike `asyncio.timeout`, which cancels even if the answer lies in the socket's buffer because the loop
+    was late, it first lets the loop read what has arrived.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._passed = False
+
+    async def __aenter__(self) -> Deadline:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None, "a deadline needs a task to cancel"
+        self._task = task
+        self._cancellations = task.cancelling()
+        self._handle: asyncio.Handle = self._loop.call_later(self._seconds, self._look, LOOKS)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handle.cancel()
+        if not self._passed:
+            return
+        cancelled_by_us_alone = self._task.uncancel() <= self._cancellations
+        if cancelled_by_us_alone and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise DeadlinePassed from error
+
+    def _look(self, left: int) -> None:
+        if left:
+            self._handle = self._loop.call_soon(self._look, left - 1)
+        else:
+            self._passed = True
+            self._task.cancel()

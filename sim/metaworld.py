@@ -1,0 +1,230 @@
+"""MetaWorld's tasks behind the `Environment` protocol, without any change of what MetaWorld computes.
+
+Loads MuJoCo and MetaWorld when imported: everybody else goes through `sim.suite.make`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import logging
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import mujoco
+import numpy as np
+from metaworld.env_dict import ENV_CLS_MAP
+from numpy.typing import NDArray
+
+from events.ids import EnvId, Seed, split_env_id
+from sim.environment import SEED_MAX, NativeAction, StepResult
+from sim.errors import InvalidAction, SimulationFailed
+from sim.rl_interface import Action, Observation
+from sim.spec import ARM_ACTION, PROPRIO, ActionSpec, ObservationSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sim.cameras import ObservationProfile, Renderer
+
+logger = logging.getLogger(__name__)
+
+HAND = "hand"
+NATIVE_ACTION_SIZE = 4
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+"""MuJoCo's warnings of bad positions, velocities and accelerations. After any of them it has silently put the
+simulation back to its start."""
+
+
+def _log_physics_warning(message: str) -> None:
+    logger.warning("MuJoCo: %s", message)
+
+
+# Without a handler MuJoCo writes MUJOCO_LOG.TXT into whatever directory the process runs in.
+mujoco.set_mju_user_warning(_log_physics_warning)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(path: str) -> mujoco.MjModel:
+    """The model of an XML file. Compiling takes 140-200 ms, copying it 7."""
+    return mujoco.MjModel.from_xml_path(path)
+
+
+class _CompiledOnce:
+    """Mixed into MetaWorld's classes: one compilation per task and process."""
+
+    fullpath: str
+
+    def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        model = copy.copy(_compiled(self.fullpath))
+        return model, mujoco.MjData(model)
+
+
+@functools.cache
+def _task_class(task: str) -> type[Any]:
+    """MetaWorld's class of the task, with what we override in it from outside."""
+    original = ENV_CLS_MAP[task]
+    return type(original.__name__, (_CompiledOnce, original), {})
+
+
+class MetaWorldEnvironment:
+    """One MetaWorld task. See `sim.environment.Environment` for what it promises.
+
+    The native action is MetaWorld's own: x, y, z of the hand in [-1, 1] (1 cm of target motion per step
+    each), and the gripper from -1, open, to 1, closed. Success ends the episode; MetaWorld itself would go
+    on.
+    """
+
+    def __init__(
+        self, env: EnvId, profile: ObservationProfile, *, max_steps: int, renderer: Renderer | None = None
+    ) -> None:
+        self._env = env
+        self._profile = profile
+        self._renderer = renderer
+        self._max_steps = max_steps
+        self._native = _prepared(_task_class(split_env_id(env)[1])(), max_steps)
+        self._model: mujoco.MjModel = self._native.model
+        self._data: mujoco.MjData = self._native.data
+        self._hand_body = self._model.body(HAND).id
+        self._variation: Mapping[str, float] = MappingProxyType({})
+        self._running = False
+        for camera in profile.cameras:
+            self._model.cam_fovy[self._model.camera(camera.name).id] = camera.fovy_deg
+        if profile.cameras:
+            if renderer is None:
+                raise ValueError(f"profile {profile.name} has cameras: give it a renderer")
+            renderer.prepare(env, profile, self._model)
+
+    @property
+    def env(self) -> EnvId:
+        return self._env
+
+    @property
+    def action_spec(self) -> ActionSpec:
+        return ARM_ACTION
+
+    @property
+    def observation_spec(self) -> ObservationSpec:
+        size = self._profile.image_size_px
+        return ObservationSpec(
+            proprio=PROPRIO,
+            image_shapes={camera.name: (size, size, 3) for camera in self._profile.cameras},
+            extra=("env_id", "state") if self._profile.full_state else (),
+        )
+
+    @property
+    def variation(self) -> Mapping[str, float]:
+        return self._variation
+
+    def reset(self, seed: Seed) -> Observation:
+        if not 0 <= seed <= SEED_MAX:
+            raise ValueError(f"seed {seed} is not an unsigned 64-bit integer")
+        rand_vec, state = _begin(self._native, seed)
+        self._variation = MappingProxyType({f"rand_vec_{i}": float(x) for i, x in enumerate(rand_vec)})
+        self._running = True
+        return self._observe(state, first=True)
+
+    def native_action(self, action: Action) -> NativeAction:
+        native = np.empty(NATIVE_ACTION_SIZE, np.float32)
+        native[:3] = action.channel(ARM_ACTION.channels["ee_twist"])[:3]
+        native[3] = 2.0 * action.channel(ARM_ACTION.channels["gripper"])[0] - 1.0
+        return native
+
+    def step(self, action: Action) -> StepResult:
+        return self.step_native(self.native_action(action))
+
+    def step_native(self, native: NativeAction) -> StepResult:
+        _check(native)
+        if not self._running:
+            raise SimulationFailed(f"{self._env}: stepped before reset or after the end of the episode")
+        state, reward, _, _, info = self._native.step(native)
+        diverged = self._diverged()
+        success = bool(info["success"]) and not diverged
+        terminated = success or diverged
+        truncated = not terminated and self._native.curr_path_length >= self._max_steps
+        self._running = not (terminated or truncated)
+        return StepResult(self._observe(state, first=False), float(reward), terminated, truncated, success)
+
+    def state_digest(self) -> str:
+        state = np.empty(mujoco.mj_stateSize(self._model, STATE), np.float64)
+        mujoco.mj_getState(self._model, self._data, state, STATE)
+        return hashlib.sha256(state.astype("<f8", copy=False).tobytes()).hexdigest()
+
+    def close(self) -> None:
+        self._running = False
+        self._native.close()
+
+    def _diverged(self) -> bool:
+        """Whether the physics blew up in this step.
+
+        That ends the episode without success: if it counted as our failure, a policy that can provoke it
+        could drop the seeds it does not like.
+        """
+        return bool(self._data.warning.number[DIVERGED].any())
+
+    def _observe(self, state: NDArray[np.float64], *, first: bool) -> Observation:
+        proprio = self._proprio(state)
+        extra: dict[str, Any] = {}
+        if self._profile.full_state:
+            extra = {"env_id": self._env, "state": state.astype(np.float32)}
+        if self._renderer is None or not self._profile.cameras:
+            return Observation(proprio, extra=extra)
+        if first:
+            # Some tasks place their goal after MetaWorld's last forward pass. These two, unlike a forward
+            # pass, leave the trajectory as it is.
+            mujoco.mj_kinematics(self._model, self._data)
+            mujoco.mj_camlight(self._model, self._data)
+        return Observation(
+            proprio, self._renderer.frames(self._env, self._profile, self._model, self._data), extra
+        )
+
+    def _proprio(self, state: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
+        velocity = np.empty(6, np.float64)
+        mujoco.mj_objectVelocity(
+            self._model, self._data, mujoco.mjtObj.mjOBJ_BODY, self._hand_body, velocity, 0
+        )
+        w, x, y, z = self._data.xquat[self._hand_body]
+        return {
+            "ee_pos": self._data.xpos[self._hand_body].astype(np.float32),
+            "ee_quat": np.array((x, y, z, w), np.float32),
+            "ee_vel_lin": velocity[3:].astype(np.float32),
+            "ee_vel_ang": velocity[:3].astype(np.float32),
+            "gripper": np.clip(1.0 - state[3:4], 0.0, 1.0).astype(np.float32),
+        }
+
+
+def _prepared(native: Any, max_steps: int) -> Any:
+    """Once per environment, so that seeds are ours and the goal is in the state vector."""
+    native._partially_observable = False
+    native.__dict__.pop("sawyer_observation_space", None)  # cached with a goal of zero, to which `step` clips
+    native._set_task_called = True
+    native.max_path_length = max_steps
+    return native
+
+
+def _begin(native: Any, seed: Seed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Start the episode of this seed; the vector it was sampled to, and the first state vector.
+
+    MetaWorld ignores `reset(seed=)`. Its own sampler draws first, honouring the task's constraints; the reset
+    that follows then uses the frozen draw. A single seeded reset would draw twice and show a stale first
+    state.
+    """
+    native.np_random = np.random.default_rng(seed)
+    native.seeded_rand_vec = True
+    native._freeze_rand_vec = False
+    native.reset_model()
+    native._last_rand_vec = native._last_rand_vec.copy()
+    native._freeze_rand_vec = True
+    native._did_see_sim_exception = False
+    state, _ = native.reset()
+    return native._last_rand_vec, state
+
+
+def _check(native: NativeAction) -> None:
+    """MuJoCo answers NaN with a silent reset of the simulation, so it must never get there."""
+    if native.dtype != np.float32 or native.shape != (NATIVE_ACTION_SIZE,):
+        raise InvalidAction(f"native action: expected 4 float32, got {native.dtype} of shape {native.shape}")
+    if not np.isfinite(native).all():
+        raise InvalidAction(f"native action: expected finite numbers, got {native.tolist()}")

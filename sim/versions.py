@@ -1,0 +1,31 @@
+"""The versions of everything that can change the outcome of an episode."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+WRAPPER_VERSION = "1"
+"""Of `sim.metaworld`: seeding, action mapping and end of an episode. Changes whenever an outcome could."""
+
+PACKAGES = ("metaworld", "mujoco", "gymnasium", "numpy", "scipy")
+
+PROCESS_ENVIRONMENT = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1", "LP_NUM_THREADS": "0"}
+"""What to set in the environment of a process that simulates. It is read when the libraries are loaded.
+
+The first makes x86-64 CPUs agree: OpenBLAS picks its kernels by CPU, and they differ in the last digit. The
+others keep OpenBLAS and Mesa from starting threads, which on work this small only wait for each other.
+"""
+
+
+def versions() -> dict[str, str]:
+    """Component -> version, for the plan of a cycle and the evidence of an episode. Loads no simulator.
+
+    Where these agree an outcome is exact, on CPUs with AVX2 and FMA, under `PROCESS_ENVIRONMENT`.
+    """
+    return {
+        "kinitro.sim": WRAPPER_VERSION,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "machine": platform.machine(),
+        **{package: version(package) for package in PACKAGES},
+    }
