@@ -1,0 +1,242 @@
+"""Drives one cycle from whatever the log says about it to its end.
+
+It keeps nothing that the log does not have. Over and over it folds what is new, decides on one step (`next_step`) and
+takes it; every step is one append that expects its subject to be empty, or can be repeated. So it may be killed
+anywhere and started again, any number of times and in any number of places at once: the cycle is the same.
+
+CycleError
+├── NothingToEvaluate   there is no plan, and none can be made now
+├── OutOfTurn           the cycle before it has not ended
+├── ForeignSecret       the plan was made with another master key
+└── UnfairTerms         the plan's terms are refused on this network
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import islice
+
+from events import subjects
+from events.codec import draft
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
+from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
+from events.event import Event
+from events.ids import CycleId
+from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
+from events.queue import QueueUnavailable, TaskQueue
+from producers.blocks import BlockSource
+from producers.clock import TICK_S
+from producers.cycles.dispatch import Dispatch
+from producers.cycles.ending import end_of, late
+from producers.cycles.plan import plan_cycle
+from producers.cycles.seeds import commitment_to, cycle_secret
+from producers.cycles.settings import SchedulerSettings, why_unfair
+from producers.cycles.state import CycleEnd, CycleState, Step, next_step
+from producers.cycles.tasks import EpisodeTasks
+from producers.cycles.watch import Silence, Watch
+from producers.discovery.registry import Registry
+from producers.progress import Advanced, Ended, Planned, Queued, Report, Retrying, Seeded
+from producers.retry import retried
+
+SOURCE = "/kinitro/conductor"
+RETRY_S = 300.0
+"""How long a step is tried again for want of an answer. Log and queue try for a while themselves, each time."""
+
+
+class CycleError(Exception):
+    """The cycle cannot go on. The message says why and what to do."""
+
+
+class NothingToEvaluate(CycleError):
+    """Nobody to evaluate. Nothing was appended; try again when there are miners."""
+
+
+class OutOfTurn(CycleError):
+    """Cycles are consecutive, and the one before has not ended."""
+
+
+class ForeignSecret(CycleError):
+    """The plan commits to a secret that this master key does not give, so this process cannot reveal it."""
+
+
+class UnfairTerms(CycleError):
+    """The plan in the log has terms that this network refuses."""
+
+
+async def conduct(
+    cycle: CycleId,
+    *,
+    log: EventLog,
+    queue: TaskQueue,
+    blocks: BlockSource,
+    settings: SchedulerSettings,
+    report: Report,
+    clock: Clock = utc_now,
+) -> RecordedEvent[CycleEnd]:
+    """Plans the cycle if it has no plan, brings it to its end, and returns that. One that has ended is left as it is.
+
+    Raises:
+        CycleError: it cannot go on.
+        LogUnavailable, QueueUnavailable: no answer for `RETRY_S`; call it again.
+        CodecError: the log holds an event of this cycle that cannot be read.
+    """
+    return await _Conductor(cycle, log, queue, blocks, settings, report, clock).run()
+
+
+class _Conductor:
+    """The state of `conduct`."""
+
+    def __init__(
+        self,
+        cycle: CycleId,
+        log: EventLog,
+        queue: TaskQueue,
+        blocks: BlockSource,
+        settings: SchedulerSettings,
+        report: Report,
+        clock: Clock,
+    ) -> None:
+        self._cycle = cycle
+        self._log = log
+        self._queue = queue
+        self._blocks = blocks
+        self._settings = settings
+        self._report = report
+        self._clock = clock
+        self._secret = cycle_secret(settings.master_key, cycle)
+        self._state = CycleState(cycle)
+        self._steps: dict[Step, Callable[[], Awaitable[None]]] = {
+            Step.PLAN: self._plan,
+            Step.SEED: self._seed,
+            Step.RUN: self._run,
+            Step.ABANDON: self._abandon,
+            Step.SEAL: self._seal,
+        }
+
+    async def run(self) -> RecordedEvent[CycleEnd]:
+        # Somebody was first, or what we appended may yet have been stored: the log says which, at the next try.
+        doubts = (Conflict, LogUnavailable, QueueUnavailable)
+        while (end := await retried(self._step, doubts, limit_s=RETRY_S, tell=self._tell_retrying)) is None:
+            pass
+        return end
+
+    async def _step(self) -> RecordedEvent[CycleEnd] | None:
+        await self._catch_up()
+        if self._state.end is None:
+            await self._steps[next_step(self._state, self._clock())]()
+            return None
+        await self._queue.purge_cycle(self._cycle)
+        self._report(_ended(self._state.end.event))
+        return self._state.end
+
+    def _tell_retrying(self, error: Exception) -> None:
+        self._report(Retrying(f"cycle {self._cycle}: {error}"))
+
+    async def _catch_up(self) -> None:
+        async for batch in self._log.read(after=self._state.last_sequence, subject=subjects.cycle(self._cycle)):
+            self._take(batch)
+
+    def _take(self, batch: list[Stored]) -> None:
+        """Folds what came, and reports what is new."""
+        state = self._state
+        had_plan, had_seed, had_done = state.plan is not None, state.seeded is not None, state.done
+        for stored in batch:
+            state.apply(stored)
+        if state.plan is not None and not had_plan:
+            plan = state.plan.event
+            self._report(Planned(plan.cycle, len(plan.roster), len(plan.environments), plan.episodes_planned))
+        if state.seeded is not None and not had_seed:
+            self._report(Seeded(self._cycle, state.seeded.event.block))
+        if state.done != had_done:
+            self._report(Advanced(self._cycle, state.done, state.planned))
+
+    # The steps. Each leaves the log one step further, or raises and leaves it as it was.
+
+    async def _plan(self) -> None:
+        if self._cycle > 1 and await self._log.last(subjects.seal(CycleId(self._cycle - 1))) is None:
+            raise OutOfTurn(
+                f"cycle {self._cycle} cannot begin: cycle {self._cycle - 1} has not ended; conduct it first"
+            )
+        registry = Registry()
+        await registry.catch_up(self._log)
+        plan = plan_cycle(self._cycle, registry, self._settings, await self._blocks.current())
+        if isinstance(plan, str):
+            raise NothingToEvaluate(plan)
+        await self._append(begin(plan, source=SOURCE, time=self._clock()))
+
+    async def _seed(self) -> None:
+        plan, deadline = self._checked_plan(), self._state.deadline
+        assert deadline is not None
+        try:
+            async with asyncio.timeout((deadline - self._clock()).total_seconds()) as limit:
+                block = await self._blocks.after(plan.event.block)
+        except TimeoutError:
+            if limit.expired():
+                return  # the deadline: what is next is decided anew
+            raise
+        assert block.finalized, f"block {block.number} is not finalized"
+        assert block.number > plan.event.block, f"block {block.number} is not past the plan's {plan.event.block}"
+        seeded = CycleSeeded(cycle=self._cycle, block=block.number, block_hash=block.hash)
+        await self._append(plan.envelope.follow(seeded, source=SOURCE, time=self._clock()))
+
+    async def _run(self) -> None:
+        """Queues what has no outcome and follows the outcomes, until all are there or the deadline has passed."""
+        state, plan, seeded = self._state, self._checked_plan(), self._state.seeded
+        assert seeded is not None
+        dispatch = Dispatch(state, EpisodeTasks(plan, seeded, self._secret), self._queue)
+        silence = Silence(self._settings.requeue_after_s)
+        tick_s = min(TICK_S, self._settings.requeue_after_s)
+        async with Watch(self._log.follow(after=state.last_sequence, subject=subjects.cycle(self._cycle))) as watch:
+            while next_step(state, self._clock()) is Step.RUN:
+                queued = await dispatch.put_chunk()
+                if queued:
+                    self._report(Queued(self._cycle, queued))
+                batch = await watch.next(0 if dispatch.ready else tick_s)
+                if batch:
+                    self._take(batch)
+                    silence.broken()
+                elif dispatch.finished and silence.is_long():
+                    dispatch.restart()
+
+    async def _abandon(self) -> None:
+        cause = self._state.seeded or self._checked_plan()
+        size = BATCH_MAX
+        while next_step(self._state, self._clock()) is Step.ABANDON:
+            events = [late(key, self._state) for key in islice(self._state.missing(), size)]
+            now = self._clock()
+            try:
+                await self._append(*(cause.envelope.follow(event, source=SOURCE, time=now) for event in events))
+            except Conflict:
+                # An outcome arrived after all, and stays. A smaller batch has a better chance against the next.
+                if size == 1:
+                    raise
+                size //= 2
+            await self._catch_up()
+
+    async def _seal(self) -> None:
+        self._checked_plan()
+        last, end = self._state.last, end_of(self._state, self._secret)
+        assert last is not None
+        await self._append(last.envelope.follow(end, source=SOURCE, time=self._clock()))
+
+    async def _append(self, *envelopes: Envelope[Event]) -> None:
+        await self._log.append([draft(envelope) for envelope in envelopes])
+
+    def _checked_plan(self) -> RecordedEvent[CyclePlanned]:
+        """The plan, if this process may drive it: it need not be the one that made it."""
+        plan = self._state.plan
+        assert plan is not None
+        if plan.event.secret_commitment != commitment_to(self._secret):
+            raise ForeignSecret(
+                f"cycle {self._cycle} was planned with another master key: its plan commits to"
+                f" {plan.event.secret_commitment[:16]}..., this key gives {commitment_to(self._secret)[:16]}...;"
+                " restore the key with which it was planned"
+            )
+        if reason := why_unfair(self._settings.network, plan.event.terms):
+            raise UnfairTerms(f"cycle {self._cycle} cannot go on: {reason}")
+        return plan
+
+
+def _ended(end: CycleEnd) -> Ended:
+    return Ended(end.cycle, end.outcomes, end.detail if isinstance(end, CycleAbandoned) else None)

@@ -1,0 +1,36 @@
+"""Who is evaluated, on what, under which rules. Pure."""
+
+from __future__ import annotations
+
+from events.cycles import CyclePlanned, RosterEntry
+from events.ids import CycleId
+from producers.blocks import Block
+from producers.cycles.seeds import commitment_to, cycle_secret
+from producers.cycles.settings import SchedulerSettings
+from producers.discovery.registry import Registry
+
+
+def plan_cycle(cycle: CycleId, registry: Registry, settings: SchedulerSettings, block: Block) -> CyclePlanned | str:
+    """The plan of a cycle over all registered miners with an endpoint, by uid; or why there can be none."""
+    roster = tuple(
+        RosterEntry(uid=miner.uid, hotkey=miner.hotkey, commitment=miner.commitment)
+        for miner in registry.holders()
+        if miner.commitment is not None and miner.commitment.endpoint is not None
+    )
+    if not roster:
+        return (
+            f"cycle {cycle} has nobody to evaluate: of {len(registry.holders())} registered miners none has an"
+            " endpoint; add miners to the roster, or wait for commitments"
+        )
+    return CyclePlanned(
+        cycle=cycle,
+        block=block.number,
+        roster=roster,
+        environments=settings.environments,
+        episodes_per_environment=settings.episodes_per_env,
+        terms=settings.terms,
+        rules=settings.rules,
+        deadline_s=settings.deadline_s,
+        versions=settings.versions,
+        secret_commitment=commitment_to(cycle_secret(settings.master_key, cycle)),
+    )

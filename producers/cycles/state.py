@@ -1,0 +1,190 @@
+"""What the log says about one cycle, and what is to be done next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import cast
+
+from events.codec import decode
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
+from events.envelope import RecordedEvent
+from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
+from events.event import Event
+from events.ids import CycleId, EnvId, EpisodeKey, Uid
+from events.log import Stored
+from events.merkle import MerkleTree
+
+CycleEnd = CycleSealed | CycleAbandoned
+
+
+class Outcome(IntEnum):
+    """How an episode stands; one byte of `CycleState` each."""
+
+    MISSING = 0
+    COMPLETED = 1
+    FORFEITED = 2
+    ABANDONED = 3
+
+
+class Step(StrEnum):
+    """What brings a cycle forward.
+
+    PLAN -> SEED -> RUN -> SEAL -> ENDED; from SEED or RUN over ABANDON to SEAL when the deadline has passed.
+    """
+
+    PLAN = "plan"
+    SEED = "seed"
+    RUN = "run"
+    ABANDON = "abandon"
+    SEAL = "seal"
+    ENDED = "ended"
+
+
+class CycleState:
+    """The fold of `evt.cycle.<n>.>`. Two bytes per planned episode, whatever the size of its events.
+
+    What comes after the end is not folded: nothing that comes later counts.
+    """
+
+    def __init__(self, cycle: CycleId) -> None:
+        self.cycle = cycle
+        self.plan: RecordedEvent[CyclePlanned] | None = None
+        self.seeded: RecordedEvent[CycleSeeded] | None = None
+        self.end: RecordedEvent[CycleEnd] | None = None
+        self.last: RecordedEvent[Event] | None = None
+        """The newest event of the cycle that was folded, the end itself included."""
+        self.tree = MerkleTree()
+        """Over the exact bytes of all folded events but the end."""
+        self.unplanned = 0
+        """Outcomes of episodes that the plan does not know: they are in the tree and count for nothing."""
+        self._outcomes = bytearray()
+        self._attempts = bytearray()
+        self._counts = [0, 0, 0, 0]
+        self._rows: dict[Uid, int] = {}
+        self._columns: dict[EnvId, int] = {}
+
+    @property
+    def last_sequence(self) -> int:
+        return 0 if self.last is None else self.last.sequence
+
+    @property
+    def planned(self) -> int:
+        """How many episodes the plan names."""
+        return len(self._outcomes)
+
+    @property
+    def done(self) -> int:
+        """How many of them have an outcome."""
+        return self.planned - self._counts[Outcome.MISSING]
+
+    @property
+    def complete(self) -> bool:
+        return self.plan is not None and self.done == self.planned
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When episodes without an outcome are abandoned; None before there is a plan."""
+        return None if self.plan is None else self.plan.time + timedelta(seconds=self.plan.event.deadline_s)
+
+    @property
+    def counts(self) -> OutcomeCounts:
+        return OutcomeCounts(
+            completed=self._counts[Outcome.COMPLETED],
+            forfeited=self._counts[Outcome.FORFEITED],
+            abandoned=self._counts[Outcome.ABANDONED],
+        )
+
+    def outcome(self, key: EpisodeKey) -> Outcome:
+        """How a planned episode stands."""
+        place = self._place(key)
+        assert place is not None, f"{key.id} is not in the plan"
+        return Outcome(self._outcomes[place])
+
+    def missing(self) -> Iterator[EpisodeKey]:
+        """The planned episodes without an outcome, by miner, environment and index, as they stand when asked for."""
+        if self.plan is None:
+            return
+        plan, place = self.plan.event, -1
+        while (place := self._outcomes.find(Outcome.MISSING, place + 1)) >= 0:
+            pair, index = divmod(place, plan.episodes_per_environment)
+            row, column = divmod(pair, len(plan.environments))
+            yield EpisodeKey(self.cycle, plan.roster[row].uid, plan.environments[column], index)
+
+    def failed_attempts(self, key: EpisodeKey) -> int:
+        """The highest number of a failed attempt at a planned episode; 0 for none."""
+        place = self._place(key)
+        assert place is not None, f"{key.id} is not in the plan"
+        return self._attempts[place]
+
+    def apply(self, stored: Stored) -> None:
+        """Takes in the next event; one seen before changes nothing.
+
+        Raises:
+            CodecError: it cannot be read.
+        """
+        if stored.sequence <= self.last_sequence or self.end is not None:
+            return
+        recorded = decode(stored)
+        self.last = recorded
+        if isinstance(recorded.event, CycleEnd):
+            self.end = cast(RecordedEvent[CycleEnd], recorded)
+            return
+        self.tree.add(stored.body)
+        match recorded.event:
+            case CyclePlanned() as plan:
+                self.plan = cast(RecordedEvent[CyclePlanned], recorded)
+                self._make_room(plan)
+            case CycleSeeded():
+                self.seeded = cast(RecordedEvent[CycleSeeded], recorded)
+            case EpisodeCompleted() as event:
+                self._settle(event.key, Outcome.COMPLETED)
+            case EpisodeForfeited() as event:
+                self._settle(event.key, Outcome.FORFEITED)
+            case EpisodeAbandoned() as event:
+                self._settle(event.key, Outcome.ABANDONED)
+            case EpisodeAttemptFailed() as event:
+                self._count_attempt(event)
+
+    def _make_room(self, plan: CyclePlanned) -> None:
+        self._rows = {entry.uid: row for row, entry in enumerate(plan.roster)}
+        self._columns = {env: column for column, env in enumerate(plan.environments)}
+        self._outcomes = bytearray(plan.episodes_planned)
+        self._attempts = bytearray(plan.episodes_planned)
+        self._counts[Outcome.MISSING] = plan.episodes_planned
+
+    def _settle(self, key: EpisodeKey, outcome: Outcome) -> None:
+        place = self._place(key)
+        if place is None:
+            self.unplanned += 1
+            return
+        self._outcomes[place] = outcome
+        self._counts[Outcome.MISSING] -= 1
+        self._counts[outcome] += 1
+
+    def _count_attempt(self, event: EpisodeAttemptFailed) -> None:
+        place = self._place(event.key)
+        if place is not None:
+            self._attempts[place] = max(self._attempts[place], min(event.attempt, 255))
+
+    def _place(self, key: EpisodeKey) -> int | None:
+        """The position of a planned episode among all; None if the plan does not name it."""
+        row, column = self._rows.get(key.uid), self._columns.get(key.env)
+        if self.plan is None or row is None or column is None:
+            return None
+        episodes = self.plan.event.episodes_per_environment
+        return (row * len(self._columns) + column) * episodes + key.index if key.index < episodes else None
+
+
+def next_step(state: CycleState, now: datetime) -> Step:
+    """What is to be done, given all that the log holds about the cycle."""
+    if state.end is not None:
+        return Step.ENDED
+    if state.deadline is None:
+        return Step.PLAN
+    if state.complete:
+        return Step.SEAL
+    if now >= state.deadline:
+        return Step.ABANDON
+    return Step.SEED if state.seeded is None else Step.RUN

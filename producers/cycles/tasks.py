@@ -1,0 +1,57 @@
+"""The tasks of a cycle, in the order in which they are queued. Pure: the same in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from events.cycles import CyclePlanned, CycleSeeded
+from events.envelope import RecordedEvent
+from events.ids import EpisodeKey
+from events.tasks import EpisodeTask
+from producers.cycles.seeds import SeedMaterial
+
+
+class EpisodeTasks:
+    """All tasks of a cycle, made when they are asked for.
+
+    All miners run one episode before the next one begins, so that they meet it at about the same time; the order of
+    episodes, and of miners within each, is drawn from the seed material.
+    """
+
+    def __init__(self, plan: RecordedEvent[CyclePlanned], seeded: RecordedEvent[CycleSeeded], secret: bytes) -> None:
+        self._plan = plan
+        self._seeded = seeded
+        self._material = SeedMaterial(secret, bytes.fromhex(seeded.event.block_hash), plan.event.cycle)
+        self._roster = {entry.uid: entry for entry in plan.event.roster}
+        self._episodes = sorted(
+            ((env, index) for env in plan.event.environments for index in range(plan.event.episodes_per_environment)),
+            key=lambda episode: self._material.episode_rank(*episode),
+        )
+
+    def keys(self) -> Iterator[EpisodeKey]:
+        """Every planned episode of every miner, in order."""
+        for env, index in self._episodes:
+            for uid in sorted(self._roster, key=lambda uid: self._material.miner_rank(env, index, uid)):
+                yield EpisodeKey(self._plan.event.cycle, uid, env, index)
+
+    def task(self, key: EpisodeKey) -> EpisodeTask:
+        """What a worker needs to run this episode.
+
+        Raises:
+            ValueError: the plan names a miner without endpoint, which no plan of ours does.
+        """
+        miner = self._roster[key.uid]
+        if miner.commitment.endpoint is None:
+            raise ValueError(f"the plan of cycle {key.cycle} names uid {key.uid}, which has no endpoint")
+        return EpisodeTask(
+            cycle=key.cycle,
+            uid=key.uid,
+            hotkey=miner.hotkey,
+            env=key.env,
+            index=key.index,
+            seed=self._material.seed(key.env, key.index),
+            endpoint=miner.commitment.endpoint,
+            terms=self._plan.event.terms,
+            cause=self._seeded.id,
+            correlation=self._plan.envelope.correlation,
+        )

@@ -1,0 +1,108 @@
+"""What the scheduler tells while it works: small values for a command line to draw or a log to write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from events.cycles import OutcomeCounts
+from events.ids import CycleId
+
+
+@dataclass(frozen=True, slots=True)
+class MinersChanged:
+    """Discovery appended facts: how many of each."""
+
+    discovered: int
+    changed: int
+    departed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryTrouble:
+    """The source of miners has no good snapshot; what the log knows stays."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CyclePending:
+    """The next cycle begins at this moment."""
+
+    cycle: CycleId
+    begins: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CycleIdle:
+    """The next cycle cannot begin yet."""
+
+    cycle: CycleId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The cycle has a plan: ours, another scheduler's, or that of an earlier life."""
+
+    cycle: CycleId
+    miners: int
+    environments: int
+    episodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """The cycle has its seeds."""
+
+    cycle: CycleId
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """So many more tasks were put on the work queue, which did not hold them."""
+
+    cycle: CycleId
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Of `planned` episodes, `done` have an outcome."""
+
+    cycle: CycleId
+    done: int
+    planned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The cycle is sealed, or abandoned for the stated reason."""
+
+    cycle: CycleId
+    outcomes: OutcomeCounts
+    abandoned: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """The log or the queue did not answer, or somebody else was first; the same step is taken again."""
+
+    reason: str
+
+
+Progress = (
+    MinersChanged
+    | DiscoveryTrouble
+    | CyclePending
+    | CycleIdle
+    | Planned
+    | Seeded
+    | Queued
+    | Advanced
+    | Ended
+    | Retrying
+)
+Report = Callable[[Progress], None]

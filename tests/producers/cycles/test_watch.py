@@ -1,0 +1,76 @@
+"""Waiting for events with a time-out, without losing any."""
+
+from __future__ import annotations
+
+import pytest
+
+from events.log import LogUnavailable
+from events.memory import MemoryLog
+from producers.cycles.watch import Silence, Watch
+from tests.controls import facts
+from tests.producers.driving import Fuse, FusedLog, append
+
+
+async def test_nothing_in_time_is_an_empty_batch() -> None:
+    async with Watch(MemoryLog().follow()) as watch:
+        assert await watch.next(0.01) == []
+
+
+async def test_a_time_out_loses_nothing() -> None:
+    log = MemoryLog()
+    async with Watch(log.follow()) as watch:
+        assert await watch.next(0.01) == []
+        await append(log, facts.discovered(0), facts.discovered(1))
+        assert [it.sequence for it in await watch.next(10)] == [1, 2]
+        assert await watch.next(0.01) == []
+        await append(log, facts.discovered(2))
+        assert [it.sequence for it in await watch.next(10)] == [3]
+
+
+async def test_what_the_log_raises_is_raised() -> None:
+    log = FusedLog(MemoryLog(), Fuse(0, LogUnavailable))
+    async with Watch(log.follow()) as watch:
+        with pytest.raises(LogUnavailable):
+            await watch.next(10)
+
+
+async def test_leaving_closes_the_flow_of_events() -> None:
+    log = MemoryLog()
+    events = log.follow()
+    async with Watch(events) as watch:
+        await watch.next(0.01)
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+
+
+def heard(*moments_s: float) -> tuple[Silence, list[bool]]:
+    """A silence with a limit of 10 s, asked at each of these moments."""
+    now = iter([0.0, *moments_s])
+    silence = Silence(10.0, clock=lambda: next(now))
+    return silence, [silence.is_long() for _ in moments_s]
+
+
+def test_silence_is_long_from_its_limit_on() -> None:
+    assert heard(9.9, 10.0)[1] == [False, True]
+
+
+def test_a_long_silence_must_be_longer_each_time_up_to_eight_times() -> None:
+    assert heard(10, 29, 30, 69, 70, 149, 150, 229, 230)[1] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_broken_silence_begins_anew() -> None:
+    now = iter([0.0, 10.0, 11.0, 21.0])
+    silence = Silence(10.0, clock=lambda: next(now))
+    assert silence.is_long()
+    silence.broken()
+    assert silence.is_long()
