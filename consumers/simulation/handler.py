@@ -1,0 +1,175 @@
+"""The life of one episode's task in a worker.
+
+            ┌─ no task at all ──────────────────────────────────────────────── Drop
+    message ┤
+            └─ task ┬─ has an outcome ──────────────────────────────────────── Done
+                    └─ has none ┬─ an earlier attempt was lost: recorded
+                                ├─ attempts exhausted: EpisodeAbandoned ────── Done
+                                └─ attempt ┬─ ran:    EpisodeCompleted ─────── Done
+                                           ├─ policy: EpisodeForfeited ─────── Done
+                                           └─ we:     EpisodeAttemptFailed ┬── RetryAfter
+                                                       on the last attempt └── Done, with EpisodeAbandoned
+
+Every append expects an empty subject. A conflict means that somebody else was faster: the log is right.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import structlog
+from faststream.nats import NatsMessage
+
+from consumers.simulation.outcomes import (
+    MalformedTask,
+    abandoned,
+    attempt_failed,
+    attempt_lost,
+    attempt_was_lost,
+    outcome_of,
+    parse_task,
+    retry_delay_s,
+)
+from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
+from events import subjects
+from events.codec import draft
+from events.envelope import follow
+from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
+from events.ids import EpisodeKey
+from events.log import Conflict, EventLog, LogUnavailable
+from events.tasks import EpisodeTask
+from sim.episode import EpisodeForfeit, EpisodeResult
+
+SOURCE = "/kinitro/worker"
+
+EpisodeEvent = EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed | EpisodeAbandoned
+Run = Callable[[EpisodeTask], Awaitable[EpisodeResult | EpisodeForfeit]]
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class EpisodeHandler:
+    """Turns tasks into outcomes. Which worker, and which attempt, changes nothing but what is said about them."""
+
+    def __init__(self, events: EventLog, run: Run, *, worker: str) -> None:
+        """`run` runs one episode; whatever it raises is our failure. `worker` is the name that events carry.
+
+        While the log is away results wait in its `append`: give it the patience that a result deserves.
+        """
+        self._events = events
+        self._run = run
+        self._worker = worker
+        self._running: set[EpisodeKey] = set()
+        self._rng = random.Random()
+
+    async def __call__(self, message: NatsMessage) -> Answer:
+        return await self.handle(message.body, delivery=message.raw_message.metadata.num_delivered)
+
+    async def handle(self, body: bytes, *, delivery: int) -> Answer:
+        """One delivery of a message, the `delivery`-th (1, 2, ...) of its kind."""
+        try:
+            task = parse_task(body)
+        except MalformedTask as error:
+            return Drop(str(error))
+        if task.key in self._running:
+            return LetGo("this worker runs the episode already: its lease ran out while the server was away")
+        self._running.add(task.key)
+        bound = {"cycle": task.cycle, "uid": task.uid, "env": task.env, "index": task.index}
+        try:
+            with structlog.contextvars.bound_contextvars(**bound):
+                return await self._settle_or_give_way(task, delivery)
+        except LogUnavailable as error:
+            return RetryAfter(retry_delay_s(delivery, self._rng), f"the log is away: {error}")
+        finally:
+            self._running.discard(task.key)
+
+    async def _settle_or_give_way(self, task: EpisodeTask, delivery: int) -> Answer:
+        try:
+            return await self._settle(task, delivery)
+        except Conflict as conflict:
+            if await self._has(subjects.outcome(task.key)):
+                return Done()
+            return LetGo(f"another worker has taken the episode over: {conflict}")
+
+    async def _settle(self, task: EpisodeTask, delivery: int) -> Answer:
+        if await self._has(subjects.outcome(task.key)):
+            return Done()
+        failed = await self._attempts_failed(task.key)
+        if attempt_was_lost(delivery, failed):
+            failed += 1
+            await self._append(task, attempt_lost(task, attempt=failed, worker=self._worker))
+        if failed >= task.terms.attempts_max:
+            await self._append(task, abandoned(task, attempts=failed))
+            return Done()
+        return await self._record(task, await self._attempt(task, failed + 1))
+
+    async def _attempts_failed(self, key: EpisodeKey) -> int:
+        for attempt in count(1):
+            if not await self._has(subjects.attempt(key, attempt)):
+                return attempt - 1
+        raise AssertionError("count() does not end")
+
+    async def _attempt(
+        self, task: EpisodeTask, attempt: int
+    ) -> EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed:
+        try:
+            ending = await self._run(task)
+            return outcome_of(task, ending, attempt=attempt, worker=self._worker)
+        except Exception as error:
+            log.exception("attempt failed", attempt=attempt)
+            return attempt_failed(task, error, attempt=attempt, worker=self._worker)
+
+    async def _record(
+        self, task: EpisodeTask, event: EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed
+    ) -> Answer:
+        if not isinstance(event, EpisodeAttemptFailed):
+            await self._append(task, event)
+            return Done()
+        if event.attempt >= task.terms.attempts_max:
+            await self._append(task, event, abandoned(task, attempts=event.attempt))
+            return Done()
+        await self._append(task, event)
+        return RetryAfter(retry_delay_s(event.attempt, self._rng), event.detail)
+
+    async def _has(self, subject: str) -> bool:
+        return await self._events.last(subject) is not None
+
+    async def _append(self, task: EpisodeTask, *events: EpisodeEvent) -> None:
+        """Appends all or none.
+
+        Raises:
+            Conflict: somebody else's event stands in the place of one of them.
+            LogUnavailable: the log was away for longer than its patience.
+        """
+        envelopes = [follow(it, cause=task.cause, correlation=task.correlation, source=SOURCE) for it in events]
+        await self._events.append([draft(envelope) for envelope in envelopes])
+        for event in events:
+            log.info(event.type, **_metrics(event))
+
+
+def _metrics(event: EpisodeEvent) -> dict[str, object]:
+    match event:
+        case EpisodeCompleted():
+            return {
+                "attempt": event.attempt,
+                "success": event.success,
+                "steps": event.steps,
+                "total_reward": round(event.total_reward, 3),
+                "act_p50_ms": event.latency.p50_ms,
+                "duration_s": event.duration_s,
+            }
+        case EpisodeForfeited():
+            return {
+                "attempt": event.attempt,
+                "code": event.code.value,
+                "detail": event.detail,
+                "steps": event.steps,
+                "act_p50_ms": event.latency.p50_ms,
+                "duration_s": event.duration_s,
+            }
+        case EpisodeAttemptFailed():
+            return {"attempt": event.attempt, "code": event.code.value, "detail": event.detail}
+        case EpisodeAbandoned():
+            return {"attempts": event.attempts, "code": event.code.value, "detail": event.detail}

@@ -1,0 +1,77 @@
+"""From a task to a run of its episode: the policy's client, the environment, and a clock over both."""
+
+from __future__ import annotations
+
+import asyncio
+
+from consumers.simulation.outcomes import SETUP_ALLOWANCE_S, EpisodeOverdue, wall_clock_max_s
+from events.tasks import EpisodeTask
+from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, run_episode
+from sim.http_policy import HttpPolicy
+from sim.stage import SimulationThread
+
+STUCK_S = 30.0
+"""How long the simulation thread may be silent before it is taken to be stuck."""
+
+
+class Simulator:
+    """Runs episodes on the simulation thread of this process."""
+
+    def __init__(
+        self,
+        stage: SimulationThread,
+        *,
+        allow_private_endpoints: bool,
+        setup_allowance_s: float = SETUP_ALLOWANCE_S,
+        stuck_s: float = STUCK_S,
+    ) -> None:
+        """`allow_private_endpoints`: whether policies may live at private and loopback addresses."""
+        self._stage = stage
+        self._allow_private_endpoints = allow_private_endpoints
+        self._setup_allowance_s, self._stuck_s = setup_allowance_s, stuck_s
+        self.stuck = asyncio.Event()
+        """Set when the simulation thread no longer answers: only another process can go on."""
+
+    async def run(self, task: EpisodeTask) -> EpisodeResult | EpisodeForfeit:
+        """One attempt at the episode.
+
+        Raises:
+            SimError: the simulation failed, or cannot run this episode at all.
+            EpisodeOverdue: it took longer than everything it consists of may take.
+        """
+        limit_s = wall_clock_max_s(task.terms, setup_allowance_s=self._setup_allowance_s)
+        try:
+            async with asyncio.timeout(limit_s) as clock:
+                return await self._run(task)
+        except TimeoutError as error:
+            if not clock.expired():
+                raise
+            await self._check_thread()
+            raise EpisodeOverdue(
+                f"the episode did not end within {limit_s:.0f} s, which is more than the policy's deadlines allow it:"
+                " this machine is overloaded, or the simulation hangs"
+            ) from error
+
+    async def _run(self, task: EpisodeTask) -> EpisodeResult | EpisodeForfeit:
+        async with HttpPolicy(task.endpoint, allow_private_addresses=self._allow_private_endpoints) as policy:
+            return await run_episode(spec_of(task), policy, self._stage)
+
+    async def _check_thread(self) -> None:
+        try:
+            async with asyncio.timeout(self._stuck_s):
+                await self._stage.run(int)
+        except TimeoutError:
+            self.stuck.set()
+
+
+def spec_of(task: EpisodeTask) -> EpisodeSpec:
+    """What the simulation needs to know of a task."""
+    return EpisodeSpec(
+        env=task.env,
+        seed=task.seed,
+        index=task.index,
+        profile=task.terms.observation_profile,
+        max_steps=task.terms.steps_max,
+        act_deadline_ms=task.terms.act_deadline_ms,
+        reset_deadline_ms=task.terms.reset_deadline_ms,
+    )

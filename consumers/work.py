@@ -1,0 +1,110 @@
+"""One unit of work from JetStream: held by a lease, ended by one answer.
+
+| answer       | meaning                                            | the message                 |
+|--------------|----------------------------------------------------|-----------------------------|
+| `Done`       | settled, by us or by somebody else                 | is acknowledged, and gone   |
+| `RetryAfter` | not settled, for a reason of ours                  | comes back after the delay  |
+| `LetGo`      | somebody else has taken it over                    | is left to whom it is       |
+| `Drop`       | it can never be settled                            | is terminated, loudly       |
+
+A handler that dies without an answer gives none: the message comes back when its lease ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import nats.errors
+import structlog
+from faststream.nats import NatsMessage
+
+HEARTBEATS_PER_LEASE = 3
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Settled. Working on it again would change nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Not settled; somebody shall try again, `delay_s` seconds from now."""
+
+    delay_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Our lease ran out and somebody else works on it. Any answer of ours would be taken for theirs."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Not settled, and it never will be. `reason` says what is wrong with it and where it may come from."""
+
+    reason: str
+
+
+Answer = Done | RetryAfter | LetGo | Drop
+
+
+async def work_on(
+    message: NatsMessage, handle: Callable[[NatsMessage], Awaitable[Answer]], *, lease_s: float
+) -> Answer:
+    """Handles the message while its lease is kept alive, then answers it. Cancelled, it hands the message back.
+
+    What the handler raises is raised here too, and leaves the message without an answer.
+    """
+    try:
+        async with leased(message, lease_s):
+            answer = await handle(message)
+    except asyncio.CancelledError:
+        await respond(message, RetryAfter(0, "this worker is stopping"))
+        raise
+    await respond(message, answer)
+    return answer
+
+
+@asynccontextmanager
+async def leased(message: NatsMessage, lease_s: float) -> AsyncIterator[None]:
+    """Tells the server, every third of the lease, that the message is being worked on."""
+    heartbeats = asyncio.create_task(_heartbeats(message, lease_s / HEARTBEATS_PER_LEASE))
+    try:
+        yield
+    finally:
+        heartbeats.cancel()
+
+
+async def respond(message: NatsMessage, answer: Answer) -> None:
+    """Gives the answer. One that does not reach the server is as good as none: the lease ends."""
+    try:
+        match answer:
+            case Done():
+                await message.ack()
+            case RetryAfter(delay_s, reason):
+                log.warning("work comes back", subject=message.raw_message.subject, delay_s=delay_s, reason=reason)
+                await message.nack(delay=delay_s)
+            case LetGo(reason):
+                log.warning("work let go", subject=message.raw_message.subject, reason=reason)
+            case Drop(reason):
+                log.error("work dropped", subject=message.raw_message.subject, reason=reason)
+                await message.reject()
+    except nats.errors.Error as error:
+        log.warning("answer not sent", subject=message.raw_message.subject, answer=answer, error=repr(error))
+
+
+async def _heartbeats(message: NatsMessage, period_s: float) -> None:
+    while True:
+        await asyncio.sleep(period_s)
+        try:
+            await message.in_progress()
+        except nats.errors.Error as error:
+            log.warning("heartbeat not sent", subject=message.raw_message.subject, error=repr(error))

@@ -1,0 +1,81 @@
+"""A real server with our streams, and workers as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from events.codec import decode
+from events.connection import Connection, connect
+from events.envelope import RecordedEvent
+from events.event import Event
+from events.jetstream import JetStreamLog
+from events.jetstream_queue import JetStreamQueue
+from events.streams import TASKS, WORKERS, ensure_streams
+from tests.fixtures.nats import NatsProcess
+
+ROOT = Path(__file__).parents[2]
+LEASE_S = 2.0
+
+
+@dataclass
+class Bus:
+    """A server of the test's own, with a connection of the test's own."""
+
+    server: NatsProcess
+    connection: Connection
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def log(self) -> JetStreamLog:
+        return JetStreamLog(self.connection)
+
+    @property
+    def queue(self) -> JetStreamQueue:
+        return JetStreamQueue(self.connection)
+
+    async def events(self) -> list[RecordedEvent[Event]]:
+        return [decode(stored) async for batch in self.log.read() for stored in batch]
+
+    async def facts(self) -> list[Event]:
+        return [recorded.event for recorded in await self.events()]
+
+    async def tasks_held(self) -> int:
+        """How many tasks are with workers."""
+        info = await self.connection.api(f"CONSUMER.INFO.{TASKS}.{WORKERS}")
+        return int(info["num_ack_pending"])
+
+    async def is_empty(self) -> bool:
+        return await self.queue.pending() == 0
+
+
+@pytest.fixture
+async def bus(nats_alone: NatsProcess) -> AsyncIterator[Bus]:
+    async with await connect(nats_alone.url, "test") as connection:
+        await ensure_streams(connection, ack_wait_s=LEASE_S)
+        yield Bus(nats_alone, connection)
+
+
+@asynccontextmanager
+async def worker_process(bus: Bus, name: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker started by its command line, killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "consumers.simulation.worker", "--nats-url", bus.url, "--name", name),
+        *("--allow-private-endpoints", "--lease-s", str(LEASE_S), *options),
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
