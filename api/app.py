@@ -1,0 +1,56 @@
+"""The HTTP API: read models and the log in, JSON out. It never writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from api import problems
+from api.dependencies import Resources
+from api.latest import LatestWeights, LatestWeightsFirst
+from api.routes import cycles, environments, episodes, health, miners, scores, status, weights
+from api.settings import ApiSettings
+from api.sources import LogWatch, ReadModels
+from events.envelope import Clock, utc_now
+
+
+def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
+    """The application. It starts while the database or the log is away; `/health` says so, and it finds them later.
+
+    Raises:
+        BadDatabaseUrl: when it starts; not a URL of PostgreSQL.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        models, log = ReadModels(settings), LogWatch(settings)
+        latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
+        app.state.resources = Resources(settings, clock, models, log, latest)
+        try:
+            yield
+        finally:
+            await log.close()
+            await models.close()
+
+    app = FastAPI(
+        title="kinitro",
+        summary="Robot policies, evaluated in simulation: weights, scores, and every episode behind them.",
+        version=_version(),
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    for topic in (health, status, weights, scores, miners, environments, cycles, episodes):
+        app.include_router(topic.router)
+    problems.install(app)
+    app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("kinitro")
+    except PackageNotFoundError:
+        return "0"

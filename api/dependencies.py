@@ -1,0 +1,42 @@
+"""What an application holds while it runs, and how its routes ask for it by type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from api.latest import LatestWeights
+from api.settings import ApiSettings
+from api.sources import LogWatch, ReadModels
+from events.envelope import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Opened when the application starts, closed when it ends."""
+
+    settings: ApiSettings
+    clock: Clock
+    models: ReadModels
+    log: LogWatch
+    latest: LatestWeights
+
+
+# Asynchronous although they wait for nothing: the framework would run plain functions in a thread.
+async def _resources(request: Request) -> Resources:
+    return cast("Resources", request.app.state.resources)
+
+
+async def _models(request: Request) -> ReadModels:
+    return (await _resources(request)).models
+
+
+async def _latest(request: Request) -> LatestWeights:
+    return (await _resources(request)).latest
+
+
+All = Annotated[Resources, Depends(_resources)]
+Models = Annotated[ReadModels, Depends(_models)]
+Latest = Annotated[LatestWeights, Depends(_latest)]

@@ -1,0 +1,123 @@
+"""Errors as RFC 9457 problems. The `type` is stable: clients may decide by it.
+
+| type (after `urn:kinitro:problem:`) | status | meaning                                                     |
+|-------------------------------------|--------|-------------------------------------------------------------|
+| `unknown-path`                      | 404    | no such endpoint                                            |
+| `method-not-allowed`                | 405    | the endpoint exists, but not with this method               |
+| `invalid-request`                   | 422    | a parameter is out of its bounds; `errors` names each       |
+| `unknown-cycle`                     | 404    | no cycle of this number was planned                         |
+| `unknown-episode`                   | 404    | no plan holds this episode                                  |
+| `unknown-miner`                     | 404    | no such uid in this cycle                                   |
+| `unknown-environment`               | 404    | no such environment in this cycle                           |
+| `no-weights`                        | 404    | no cycle has given weights yet, or none at this block       |
+| `no-scores`                         | 404    | the cycle has no scores, or none has                        |
+| `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
+| `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |
+| `internal-error`                    | 500    | our mistake; the log of the API says more                   |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+PREFIX = "urn:kinitro:problem:"
+
+logger = structlog.get_logger(__name__)
+
+
+class ProblemDocument(BaseModel):
+    """An error as RFC 9457 describes it."""
+
+    type: Annotated[str, Field(examples=[f"{PREFIX}unknown-cycle"])]
+    title: str
+    status: int
+    detail: str
+    instance: Annotated[str, Field(description="The path that was asked for.")]
+
+
+class Problem(Exception):
+    """An answer that is an error. `kind` is the end of its type."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        title: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.kind, self.title, self.detail = status, kind, title, detail
+        self.headers, self.more = headers, more
+
+    def response(self, path: str) -> Response:
+        document = ProblemDocument(
+            type=PREFIX + self.kind, title=self.title, status=self.status, detail=self.detail, instance=path
+        )
+        body = orjson.dumps(document.model_dump() | self.more)
+        return Response(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def not_found(kind: str, detail: str) -> Problem:
+    return Problem(404, kind, "Not found", detail)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: these statuses come with a problem as their body."""
+    content = {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}
+    return {status: {"description": "Problem", "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem, also those of the framework."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response(request.url.path)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"parameter": ".".join(map(str, each["loc"])), "message": each["msg"], "given": str(each.get("input"))[:100]}
+        for each in error.errors()
+    ]
+    detail = "; ".join(f"{each['parameter']}: {each['message']}, not {each['given']!r}" for each in errors)
+    return Problem(422, "invalid-request", "Invalid request", detail, errors=errors).response(request.url.path)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 404:
+        problem = not_found("unknown-path", f"there is no {path}; /docs lists all endpoints")
+    elif error.status_code == 405:
+        detail = f"{path} takes no {request.method}"
+        problem = Problem(405, "method-not-allowed", "Method not allowed", detail, headers=error.headers)
+    else:
+        problem = Problem(
+            error.status_code, "http-error", str(error.detail), str(error.detail), headers=error.headers
+        )
+    return problem.response(path)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    logger.error("request failed", path=request.url.path, exc_info=error)
+    detail = "the request could not be answered; the log of the API says more"
+    return Problem(500, "internal-error", "Internal error", detail).response(request.url.path)

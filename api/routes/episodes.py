@@ -1,0 +1,144 @@
+"""Single episodes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.answers import Part
+from api.dependencies import Models
+from api.problems import documented, not_found
+from events.ids import EpisodeKey, Hotkey
+from projectors.cycles import queries as cycles
+from projectors.episodes import queries
+
+router = APIRouter(prefix="/v1/episodes", tags=["episodes"])
+
+
+class Latency(Part):
+    """How long the policy took to answer."""
+
+    calls: int
+    p50_ms: float
+    max_ms: float
+
+
+class Episode(BaseModel):
+    """One episode. What does not apply to its status is null."""
+
+    id: Annotated[str, Field(description="cycle.uid.family.task.index", examples=["42.7.metaworld.push-v3.0"])]
+    cycle_id: int
+    uid: int
+    hotkey: str
+    env: str
+    index: int
+    status: Literal["pending", "completed", "forfeited", "abandoned"]
+    success: bool | None = None
+    code: Annotated[str | None, Field(description="why it was forfeited or abandoned")] = None
+    detail: str | None = None
+    total_reward: float | None = None
+    steps: int | None = None
+    terminated: bool | None = None
+    truncated: bool | None = None
+    variation: Annotated[dict[str, float] | None, Field(description="what the seed drew, by name")] = None
+    action_digest: str | None = None
+    final_state_digest: str | None = None
+    latency: Latency | None = None
+    duration_s: float | None = None
+    worker: str | None = None
+    attempts_made: int
+    ended_at: datetime | None = None
+    event_id: str | None = None
+    sequence: Annotated[int | None, Field(description="of the outcome in the log")] = None
+
+    @classmethod
+    def pending(cls, key: EpisodeKey, hotkey: Hotkey, attempts_made: int) -> Episode:
+        return cls(
+            id=key.id,
+            cycle_id=key.cycle,
+            uid=key.uid,
+            hotkey=hotkey,
+            env=key.env,
+            index=key.index,
+            status="pending",
+            attempts_made=attempts_made,
+        )
+
+    @classmethod
+    def of(cls, outcome: queries.Outcome) -> Episode:
+        return cls(
+            id=outcome.key.id,
+            cycle_id=outcome.key.cycle,
+            uid=outcome.key.uid,
+            hotkey=outcome.hotkey,
+            env=outcome.key.env,
+            index=outcome.key.index,
+            status=outcome.outcome,
+            success=outcome.success,
+            code=outcome.code,
+            detail=outcome.detail,
+            total_reward=outcome.total_reward,
+            steps=outcome.steps,
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+            variation=outcome.variation,
+            action_digest=outcome.action_digest,
+            final_state_digest=outcome.final_state_digest,
+            latency=outcome.latency and Latency.model_validate(outcome.latency),
+            duration_s=outcome.duration_s,
+            worker=outcome.worker,
+            attempts_made=outcome.attempts,
+            ended_at=outcome.ended_at,
+            event_id=outcome.event_id,
+            sequence=outcome.sequence,
+        )
+
+
+class Attempt(Part):
+    """One attempt in which we failed, not the policy."""
+
+    attempt: int
+    code: str
+    detail: str
+    worker: str
+    failed_at: datetime
+    event_id: str
+    sequence: int
+
+
+class EpisodeAnswer(Episode):
+    """One planned episode; pending while it has not ended."""
+
+    attempts: Annotated[list[Attempt], Field(description="those that failed, in order")]
+
+
+@router.get("/{episode_id}", responses=documented(404, 503))
+async def episode(episode_id: Annotated[str, Path(max_length=200)], models: Models) -> EpisodeAnswer:
+    """One episode with its outcome and its failed attempts."""
+    key = _key(episode_id)
+
+    async def query(connection: AsyncConnection) -> tuple[Episode, list[queries.FailedAttempt]]:
+        failed = await queries.failed_attempts(connection, key)
+        if outcome := await queries.outcome(connection, key):
+            return Episode.of(outcome), failed
+        hotkey = await cycles.planned_hotkey(connection, key)
+        if hotkey is None:
+            raise not_found("unknown-episode", f"no plan holds an episode {episode_id}")
+        return Episode.pending(key, hotkey, len(failed)), failed
+
+    found, failed = await models.ask(query)
+    return EpisodeAnswer(**dict(found), attempts=[Attempt.model_validate(each) for each in failed])
+
+
+def _key(text: str) -> EpisodeKey:
+    try:
+        key = EpisodeKey.parse(text)
+    except ValueError as error:
+        raise not_found("unknown-episode", str(error)) from error
+    if key.id != text or key.cycle >= 2**63 or key.uid > 65535 or key.index >= 2**31:
+        raise not_found("unknown-episode", f"no plan holds an episode {text}")
+    return key

@@ -1,0 +1,78 @@
+"""The weights by which miners are paid."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, Field
+
+from api.dependencies import Latest, Models
+from api.problems import documented, not_found
+from projectors.weights import queries
+
+router = APIRouter(prefix="/v1/weights", tags=["weights"])
+
+
+class WeightsU16(BaseModel):
+    """The weights as the chain takes them, adding up to 65535."""
+
+    uids: list[int]
+    values: list[int]
+
+
+class WeightsMetadata(BaseModel):
+    """Where the weights come from, and their exact digits."""
+
+    weights_exact: Annotated[dict[str, str], Field(description="uid -> the exact decimal that the event holds")]
+    merkle_root: Annotated[str, Field(description="of the sealed cycle that the weights follow from, hex")]
+    event_id: str
+    sequence: Annotated[int, Field(description="of the event in the log")]
+
+
+class WeightsAnswer(BaseModel):
+    """The weights of one cycle. `block` and `block_number` are that of its plan; the times are the event's."""
+
+    cycle_id: int
+    block: int
+    block_number: int
+    created_at: datetime
+    timestamp: datetime
+    weights: Annotated[dict[str, float], Field(description="uid -> weight")]
+    weights_u16: WeightsU16
+    metadata: WeightsMetadata
+
+    @classmethod
+    def of(cls, weights: queries.Weights) -> WeightsAnswer:
+        exact = {str(uid): weight for uid, weight in weights.weights.items()}
+        return cls(
+            cycle_id=weights.cycle,
+            block=weights.block,
+            block_number=weights.block,
+            created_at=weights.created_at,
+            timestamp=weights.created_at,
+            weights={uid: float(weight) for uid, weight in exact.items()},
+            weights_u16=WeightsU16(uids=weights.u16_uids, values=weights.u16_values),
+            metadata=WeightsMetadata(
+                weights_exact=exact,
+                merkle_root=weights.merkle_root,
+                event_id=weights.event_id,
+                sequence=weights.sequence,
+            ),
+        )
+
+
+@router.get("/latest", response_model=WeightsAnswer, responses=documented(404, 503))
+async def latest_weights(request: Request, latest: Latest) -> Response:
+    """The weights in force. The ETag is strong: send it as `If-None-Match` and get a 304 while nothing is new."""
+    return await latest.response(request.headers.raw)
+
+
+@router.get("/{block}", responses=documented(404, 422, 503))
+async def weights_of_block(block: Annotated[int, Path(ge=0, lt=2**63)], models: Models) -> WeightsAnswer:
+    """The weights of the cycle that was planned at this block."""
+    found = await models.ask(lambda connection: queries.weights_of_block(connection, block))
+    if found is None:
+        raise not_found("no-weights", f"no cycle that was planned at block {block} has given weights")
+    return WeightsAnswer.of(found)

@@ -1,0 +1,20 @@
+"""What the API is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where the read models and the log are, and how patient to be with them."""
+
+    database_url: str
+    nats_url: str
+    eval_interval_s: float = 3600.0
+    """From the end of one cycle to the beginning of the next; for `next_eval_in_seconds` only."""
+    database_timeout_s: float = 5.0
+    """For each answer: all its queries together."""
+    log_timeout_s: float = 2.0
+    lag_max: int = 10_000
+    """How many events a projection may be behind the log before `/readyz` says so."""

@@ -1,0 +1,130 @@
+"""What the API reads from: the read models and the log. Both may be away when it starts, and come back later."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from api.problems import Problem
+from api.settings import ApiSettings
+from events.connection import Connection, connect
+from events.jetstream import JetStreamLog
+from events.log import LogUnavailable
+from projectors.database import DRIVER_ERRORS, open_engine, refuses_the_data, sqlstate
+
+T = TypeVar("T")
+
+CONNECTIONS_MAX = 10
+RECONNECT_S = 1.0
+UNDEFINED_TABLE, INVALID_SCHEMA_NAME = "42P01", "3F000"
+CACHED_PLAN_CHANGED = "0A000"
+"""A rebuild has swapped in tables with other columns; asking again prepares the statement anew."""
+
+logger = structlog.get_logger(__name__)
+
+
+class ReadModels:
+    """PostgreSQL, as far as an answer needs it."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self.engine: AsyncEngine = open_engine(
+            settings.database_url,
+            role="api",
+            command_timeout_s=settings.database_timeout_s,
+            connections_max=CONNECTIONS_MAX,
+        ).execution_options(isolation_level="AUTOCOMMIT")
+        self._timeout_s = settings.database_timeout_s
+        self._answers = True
+
+    async def ask(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What `query` returns, within the time-out.
+
+        Each statement sees what is committed when it starts. A snapshot over several would be wrong here: while a
+        rebuild swaps tables, it would look for its rows in tables that are younger than itself.
+
+        Raises:
+            Problem: PostgreSQL does not answer, or has no read models.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                try:
+                    return await self._ask(query)
+                except DRIVER_ERRORS as error:
+                    if sqlstate(error) != CACHED_PLAN_CHANGED:
+                        raise
+                    return await self._ask(query)
+        except DRIVER_ERRORS as error:
+            if refuses_the_data(error):
+                raise  # our mistake: no parameter that gets this far may be one that PostgreSQL refuses
+            raise self._unavailable(error) from error
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    def _unavailable(self, error: BaseException) -> Problem:
+        retry = {"Retry-After": "1"}
+        if sqlstate(error) in (UNDEFINED_TABLE, INVALID_SCHEMA_NAME):
+            detail = "the database has no read models yet: start a projector, or run kinitro db init"
+            return Problem(503, "read-models-missing", "Not ready", detail, headers=retry)
+        if self._answers:
+            self._answers = False
+            logger.warning("the database is away", error=type(error).__name__, detail=str(error)[:200])
+        detail = f"PostgreSQL did not answer within {self._timeout_s:g} s; try again"
+        return Problem(503, "database-unavailable", "Database unavailable", detail, headers=retry)
+
+    async def _ask(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self.engine.connect() as connection:
+            found = await query(connection)
+        if not self._answers:
+            self._answers = True
+            logger.info("the database is there again")
+        return found
+
+
+class LogWatch:
+    """The end of the log, asked for its state only. A task connects, however long that takes."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._url = settings.nats_url
+        self._timeout_s = settings.log_timeout_s
+        self._connection: Connection | None = None
+        self._reason = "not connected yet"
+        self._connecting = asyncio.create_task(self._connect())
+
+    async def last_sequence(self) -> int:
+        """The position of the newest event.
+
+        Raises:
+            LogUnavailable: no answer in time.
+        """
+        if self._connection is None:
+            raise LogUnavailable(self._reason)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await JetStreamLog(self._connection, patience_s=self._timeout_s).last_sequence()
+        except TimeoutError:
+            raise LogUnavailable(f"the log did not answer in {self._timeout_s:g} s") from None
+
+    async def close(self) -> None:
+        self._connecting.cancel()
+        await asyncio.wait({self._connecting})
+        if self._connection is not None:
+            with contextlib.suppress(TimeoutError):
+                await self._connection.close()
+
+    async def _connect(self) -> None:
+        tries = 0
+        while self._connection is None:
+            try:
+                self._connection = await connect(self._url, "api", timeout_s=self._timeout_s)
+            except LogUnavailable as error:
+                self._reason, tries = str(error), tries + 1
+                if tries == 1:
+                    logger.warning("the log is away", reason=self._reason)
+                await asyncio.sleep(RECONNECT_S * random.uniform(0.5, 1.5))

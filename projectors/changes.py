@@ -1,0 +1,85 @@
+"""What a run of events changes in the tables: gathered in memory, written at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Row = tuple[Any, ...]
+
+
+class Changes:
+    """Rows to append, rows to replace, counters to add to. A table is written in one of these ways only.
+
+    Values are given by column name; a column that is not named becomes NULL, or 0 where it counts.
+    """
+
+    def __init__(self) -> None:
+        self._appended: dict[Table, list[Row]] = {}
+        self._replaced: dict[Table, dict[Row, dict[str, Any]]] = {}
+        self._counted: dict[Table, dict[Row, dict[str, int]]] = {}
+        self._blank: dict[Table, dict[str, None]] = {}
+
+    def append(self, table: Table, /, **row: Any) -> None:
+        """A row that will never change. Written by COPY: the cheapest way for many."""
+        rows = self._appended.get(table)
+        if rows is None:
+            rows = self._appended[table] = []
+            self._blank[table] = dict.fromkeys(table.columns.keys())
+        blank = self._blank[table]
+        full = blank | row
+        if len(full) != len(blank):
+            raise KeyError(f"{table.fullname} has no column {sorted(full.keys() - blank.keys())}")
+        rows.append(tuple(full.values()))
+
+    def replace(self, table: Table, /, **row: Any) -> None:
+        """The row with this primary key, as it is from now on. All columns must be named."""
+        key = tuple(row[column.name] for column in table.primary_key)
+        self._replaced.setdefault(table, {})[key] = row
+
+    def count(self, table: Table, key: dict[str, Any], /, **increments: int) -> None:
+        """Adds to the counters in the row with the primary key `key`; a missing row starts from 0."""
+        rows = self._counted.setdefault(table, {})
+        identity = tuple(key.values())
+        row = rows.get(identity)
+        if row is None:
+            row = rows[identity] = {**key, **dict.fromkeys(_counters(table), 0)}
+        for name, increment in increments.items():
+            row[name] += increment
+
+    async def write(self, connection: AsyncConnection, schema: str) -> None:
+        """Writes everything within the transaction that is open on `connection`."""
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        for table, rows in self._appended.items():
+            await driver.copy_records_to_table(
+                table.name, schema_name=schema, columns=table.columns.keys(), records=rows
+            )
+        for table, replaced in self._replaced.items():
+            await connection.execute(_replacement(table), _in_key_order(replaced))
+        for table, counted in self._counted.items():
+            await connection.execute(_addition(table), _in_key_order(counted))
+
+
+def _in_key_order(rows: dict[Row, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [rows[key] for key in sorted(rows)]
+
+
+def _counters(table: Table) -> Iterable[str]:
+    return [column.name for column in table.columns if not column.primary_key]
+
+
+def _replacement(table: Table) -> Any:
+    statement = insert(table)
+    values = {name: statement.excluded[name] for name in _counters(table)}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=values)
+
+
+def _addition(table: Table) -> Any:
+    statement = insert(table)
+    sums = {name: table.c[name] + statement.excluded[name] for name in _counters(table)}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=sums)

@@ -1,0 +1,42 @@
+"""Miners by hotkey: where each is registered, what it has committed to, when it was last evaluated."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text
+
+from projectors.columns import Moment, Name
+
+NAME = "miners"
+VERSION = 1
+
+metadata = MetaData(schema=NAME)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("hotkey", Name, primary_key=True),
+    Column("uid", Integer, nullable=False),
+    Column("registered", Boolean, nullable=False, comment="false once the miner has departed"),
+    Column("block", BigInteger, nullable=False, comment="at which this was seen"),
+    Column("since", Moment, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+
+commitments = Table(
+    "commitments",
+    metadata,
+    Column("hotkey", Name, primary_key=True),
+    Column("repo", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("endpoint", Text, comment="NULL where it was committed encrypted"),
+    Column("block", BigInteger, nullable=False),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("hotkey", Name, primary_key=True),
+    Column("last_evaluated", Moment, nullable=False),
+    Column("last_cycle", BigInteger, nullable=False),
+)
+"""Miners whose policy has been called: an abandoned episode is no evaluation."""

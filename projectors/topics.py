@@ -1,0 +1,11 @@
+"""All projections there are. A new topic is a folder and a line here."""
+
+from __future__ import annotations
+
+from projectors.cycles.project import PROJECTION as CYCLES
+from projectors.episodes.project import PROJECTION as EPISODES
+from projectors.miners.project import PROJECTION as MINERS
+from projectors.projector import Projection
+from projectors.weights.project import PROJECTION as WEIGHTS
+
+PROJECTIONS: tuple[Projection, ...] = (CYCLES, EPISODES, MINERS, WEIGHTS)

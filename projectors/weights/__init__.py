@@ -1,0 +1,1 @@
+"""The read model of what cycles resulted in: standings, scores and weights."""

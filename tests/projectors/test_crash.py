@@ -1,0 +1,55 @@
+"""kill -9 in the middle of a large projection changes no number."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events.jetstream import JetStreamLog
+from projectors.operations import status
+from tests.controls.cycles import large_cycle
+from tests.eventually import eventually
+from tests.fixtures.nats import NatsProcess
+from tests.fixtures.projecting import projected, write
+from tests.projectors.dumps import counted, expected_counts, outcome_rows
+
+KILLS = 4
+
+
+async def test_counters_are_exact_after_a_projector_was_killed_many_times(
+    event_log: JetStreamLog, nats_server: NatsProcess, engine: AsyncEngine, database_url: str
+) -> None:
+    events = large_cycle(miners=16, environments=8, episodes=150)
+    await write(event_log, *events)
+
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.projectors.programs", nats_server.url, database_url
+        )
+
+    kills = 0
+    for _ in range(KILLS):
+        before = await position(database_url)
+        process = await start()
+        await eventually(lambda before=before: moved(database_url, before))  # type: ignore[misc]
+        process.kill()
+        await process.wait()
+        kills += await position(database_url) < 4 * len(events)
+    assert kills, "every projector was done before it could be killed"
+    process = await start()
+    await projected(engine, len(events))
+    process.kill()
+    await process.wait()
+    assert await counted(engine) == expected_counts(events)
+    assert await outcome_rows(engine) == 16 * 8 * 150
+
+
+async def position(url: str) -> int:
+    """Of all projections together."""
+    return sum(each.sequence for each in (await status(None, url)).projections)
+
+
+async def moved(url: str, before: int) -> bool:
+    return await position(url) > before
