@@ -1,7 +1,7 @@
 """How our commands are made: settings that are options and variables at once, and how an async command runs.
 
-A settings object is a frozen dataclass whose fields are annotated with `typer.Option(envvar=...)`. A command asks for
-whole settings objects; `options` gives it one command-line option per field. `environment` turns settings back into
+Options are a frozen dataclass whose fields are annotated with `typer.Option(envvar=...)`. A command asks for
+whole groups of them; `options` gives it one command-line option per field. `environment` turns settings back into
 variables, for the child processes of a command that runs several roles. Below the command line nothing reads the
 environment.
 """
@@ -15,8 +15,9 @@ import functools
 import inspect
 import signal
 import typing
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -24,7 +25,9 @@ import uvloop
 from typer.models import OptionInfo
 
 from events import logging
+from events.connection import Connection, connect
 from events.logging import LogLevel
+from events.streams import ensure_streams
 
 
 class Misused(Exception):
@@ -33,6 +36,9 @@ class Misused(Exception):
 
 class Servers(Protocol):
     """What `Context.obj` offers to every command: the servers named by their URLs, or the embedded ones."""
+
+    home: Path
+    """KINITRO_HOME, absolute: keys, and what the embedded servers keep."""
 
     def nats(self, url: str | None) -> AbstractAsyncContextManager[str]:
         """The URL of a NATS server that is up: the given one, or an embedded one for as long as this is open."""
@@ -44,22 +50,37 @@ class Servers(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class LogSettings:
+class LogOptions:
     """Where the log is."""
 
     nats_url: Annotated[
         str | None,
         typer.Option(envvar="KINITRO_BACKEND_NATS_URL", help="NATS server; an embedded one when absent."),
     ] = None
+    replicas: Annotated[
+        int, typer.Option(envvar="KINITRO_BACKEND_REPLICAS", min=1, max=5, help="Copies of the log in a cluster.")
+    ] = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class ProcessSettings:
+class ProcessOptions:
     """What every long-running process has."""
 
     log_level: Annotated[
         LogLevel, typer.Option(envvar="KINITRO_BACKEND_LOG_LEVEL", case_sensitive=False, help="How much to log.")
     ] = LogLevel.INFO
+
+
+@contextlib.asynccontextmanager
+async def open_log(servers: Servers, options: LogOptions, name: str) -> AsyncIterator[Connection]:
+    """A connection to the log and the work queue, whose streams are as they should be. `name` is for the operator.
+
+    Raises:
+        LogError: the server does not answer, or its streams have other settings.
+    """
+    async with servers.nats(options.nats_url) as url, await connect(url, name) as connection:
+        await ensure_streams(connection, replicas=options.replicas)
+        yield connection
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,6 +137,16 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]], log_level: LogLevel = 
     uvloop.run(_with_signals(main))
 
 
+def run_once(main: Callable[[], Awaitable[None]]) -> None:
+    """Runs a command that ends by itself; Ctrl-C interrupts it."""
+    logging.configure(LogLevel.WARNING)
+
+    async def awaited() -> None:
+        await main()
+
+    uvloop.run(awaited())
+
+
 async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -123,3 +154,20 @@ async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> Non
         with contextlib.suppress(NotImplementedError):  # no signal handlers on this platform's loop
             loop.add_signal_handler(number, stop.set)
     await main(stop)
+
+
+async def until(stop: asyncio.Event, work: Awaitable[Any]) -> None:
+    """Does the work until it is done or `stop` is set, whichever comes first; then it is cancelled.
+
+    Raises:
+        What the work raises.
+    """
+    working, stopping = asyncio.ensure_future(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)

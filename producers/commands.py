@@ -1,19 +1,41 @@
-"""`kinitro scheduler` and `kinitro cycle list|show`, and the settings that decide what a cycle is."""
+"""`kinitro cycle list|show`, what `kinitro scheduler` runs, and the options that decide what a cycle is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 from pydantic import ValidationError
+from rich.table import Table
 
-from events.cli import Misused
-from events.cycles import EpisodeTerms
-from events.ids import EnvId, split_env_id
+from events import display, subjects
+from events.cli import LogOptions, Misused, open_log, options, run_once
+from events.codec import decode, decode_as
+from events.connection import Connection
+from events.cycles import CyclePlanned, CycleSealed, EpisodeTerms
+from events.display import CycleProgress, progress_view, result_view
+from events.ids import CycleId, EnvId, split_env_id
+from events.jetstream import JetStreamLog
+from events.jetstream_queue import JetStreamQueue
+from events.log import EventLog, Stored
 from events.rules import PointScheme, ScoringRules
+from events.weights import WeightsComputed, WeightsWithheld
+from producers.blocks import ClockBlocks
+from producers.cycles.master_key import read_or_create_master_key
+from producers.cycles.scheduler import run_cycle_once, run_scheduler
+from producers.cycles.settings import SchedulerSettings
+from producers.discovery.roster import RosterSource, read_roster
+from producers.progress import DiscoveryTrouble, Progress, Retrying
+
+GENESIS = datetime(2026, 1, 1, tzinfo=UTC)
+"""Block 0 of networks that have no chain."""
+
+log = structlog.get_logger(__name__)
 
 DEFAULT_ENVIRONMENTS = ",".join(
     f"metaworld/{task}-v3"
@@ -45,7 +67,7 @@ def _number(variable: str, help_text: str) -> typer.models.OptionInfo:
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class NetworkOptions:
     """Which subnet this is about."""
 
     network: Annotated[
@@ -61,7 +83,7 @@ class NetworkSettings:
 
 
 @dataclass(frozen=True)
-class CycleSettings:
+class CycleOptions:
     """What every planned cycle is made of."""
 
     eval_interval: Annotated[
@@ -131,7 +153,7 @@ class CycleSettings:
 
 
 @dataclass(frozen=True)
-class ScoringSettings:
+class ScoringOptions:
     """The parameters of the scoring rules; see `events/rules.py`."""
 
     pareto_temperature: Annotated[Decimal, _number("PARETO_TEMPERATURE", "Of the softmax over points.")] = Decimal(
@@ -172,3 +194,167 @@ class ScoringSettings:
             first = error.errors()[0]
             name = "-".join(str(part) for part in first["loc"]).replace("_", "-") or "scoring rules"
             raise Misused(f"--{name}: {first['msg']} (given: {first['input']})") from error
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """Everything that decides what the scheduler does."""
+
+    network: NetworkOptions
+    cycles: CycleOptions
+    scoring: ScoringOptions
+    home: Path
+    versions: dict[str, str]
+    """Of everything that affects physics; the caller knows them, for producers do not import the simulator."""
+
+    def settings(self) -> SchedulerSettings:
+        """Validated, with the master key.
+
+        Raises:
+            Misused: options that do not fit together.
+            MasterKeyRefused: the key's file.
+        """
+        key = read_or_create_master_key(self.cycles.master_key_file or self.home / "master.key")
+        try:
+            return SchedulerSettings(
+                network=self.network.network,
+                environments=self.cycles.environment_ids(),
+                episodes_per_env=self.cycles.episodes_per_env,
+                terms=self.cycles.terms(),
+                rules=self.scoring.rules(),
+                deadline_s=self.cycles.cycle_deadline,
+                eval_interval_s=self.cycles.eval_interval,
+                master_key=key,
+                versions=self.versions,
+            )
+        except ValidationError as error:
+            raise Misused("; ".join(each["msg"] for each in error.errors())) from error
+
+    def check(self) -> None:
+        """What can be said before anything is started.
+
+        Raises:
+            Misused, MasterKeyRefused, RosterRefused: an option, or the file that it names.
+        """
+        self.settings()
+        read_roster(self.roster())
+
+    def roster(self) -> Path:
+        """The file of miners.
+
+        Raises:
+            Misused: none was given.
+        """
+        if self.network.roster is None:
+            raise Misused(
+                "no miners: name a roster file with --roster or KINITRO_BACKEND_ROSTER (its format is in the README)"
+            )
+        return self.network.roster
+
+
+async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: CycleId | None) -> None:
+    """Discovers miners and conducts cycles: for ever, or until cycle number `until_cycle` has ended.
+
+    Raises:
+        Misused, MasterKeyRefused: options.
+        CycleError, LogError, QueueError, CodecError: as `run_scheduler`.
+    """
+    blocks = ClockBlocks(scheduling.network.network, GENESIS)
+    roster = RosterSource(scheduling.roster(), blocks)
+    events_log, queue, settings = JetStreamLog(connection), JetStreamQueue(connection), scheduling.settings()
+    if until_cycle is None:
+        await run_scheduler(
+            log=events_log, queue=queue, blocks=blocks, miners=roster, settings=settings, report=_report
+        )
+    else:
+        await run_cycle_once(
+            until_cycle, log=events_log, queue=queue, blocks=blocks, miners=roster, settings=settings, report=_report
+        )
+
+
+def _report(progress: Progress) -> None:
+    fields = {name: getattr(progress, name) for name in progress.__dataclass_fields__}
+    tell = log.warning if isinstance(progress, DiscoveryTrouble | Retrying) else log.info
+    tell(type(progress).__name__, **fields)
+
+
+cycle = typer.Typer(help="Evaluation cycles.", no_args_is_help=True)
+
+
+@cycle.command("list")
+@options
+def list_cycles(context: typer.Context, log: LogOptions) -> None:
+    """List all cycles, newest first."""
+
+    async def main() -> None:
+        async with open_log(context.obj, log, "cycle list") as connection:
+            events_log = JetStreamLog(connection)
+            plans = [
+                decode_as(CyclePlanned, stored)
+                async for batch in events_log.read(subject=subjects.PLANS)
+                for stored in batch
+            ]
+            table = Table(box=None, header_style="dim")
+            for name in ("cycle", "planned", "miners", "environments", "episodes", "state"):
+                table.add_column(name)
+            for plan in reversed(plans):
+                event = plan.event
+                table.add_row(
+                    str(event.cycle),
+                    f"{plan.time:%Y-%m-%d %H:%M:%S}",
+                    str(len(event.roster)),
+                    str(len(event.environments)),
+                    str(event.episodes_planned),
+                    await _state_of(events_log, event.cycle),
+                )
+            display.console().print(table if plans else "no cycle yet; start one with `kinitro cycle run`")
+
+    run_once(main)
+
+
+@cycle.command("show")
+@options
+def show_cycle(
+    context: typer.Context, log: LogOptions, number: Annotated[int, typer.Argument(min=1, help="The cycle.")]
+) -> None:
+    """Show one cycle: how far it is, and what came out."""
+
+    async def main() -> None:
+        async with open_log(context.obj, log, "cycle show") as connection:
+            events_log, wanted, progress = JetStreamLog(connection), CycleId(number), CycleProgress()
+            async for batch in events_log.read(subject=subjects.cycle(wanted)):
+                for stored in batch:
+                    progress.apply(decode(stored).event)
+            if progress.plan is None:
+                raise Misused(f"there is no cycle {number}; see `kinitro cycle list`")
+            console = display.console()
+            console.print(progress_view(progress))
+            if (result := await result_of(events_log, wanted)) is not None:
+                console.print(result_view(result))
+
+    run_once(main)
+
+
+async def result_of(events_log: EventLog, number: CycleId) -> WeightsComputed | WeightsWithheld | None:
+    """What a cycle came to; None while it is not scored."""
+    stored = await events_log.last(subjects.weights(number))
+    return None if stored is None else scored_event(stored)
+
+
+def scored_event(stored: Stored) -> WeightsComputed | WeightsWithheld:
+    """The event at a subject that only these two can have."""
+    event = decode(stored).event
+    assert isinstance(event, WeightsComputed | WeightsWithheld), f"{stored.subject} holds a {event.type}"
+    return event
+
+
+async def _state_of(events_log: EventLog, number: CycleId) -> str:
+    stored = await events_log.last(subjects.seal(number))
+    if stored is None:
+        return "running"
+    if not isinstance(decode(stored).event, CycleSealed):
+        return "abandoned"
+    result = await result_of(events_log, number)
+    if result is None:
+        return "sealed"
+    return "weights computed" if isinstance(result, WeightsComputed) else f"weights withheld ({result.reason})"

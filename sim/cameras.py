@@ -75,9 +75,7 @@ def find_profile(name: str) -> ObservationProfile:
     """
     if profile := PROFILES.get(name):
         return profile
-    raise UnknownProfile(
-        f"observation profile {name!r} does not exist; there are {', '.join(sorted(PROFILES))}"
-    )
+    raise UnknownProfile(f"observation profile {name!r} does not exist; there are {', '.join(sorted(PROFILES))}")
 
 
 class Renderer:
@@ -103,9 +101,7 @@ class Renderer:
         """
         self._scene(key, profile, model)
 
-    def frames(
-        self, key: str, profile: ObservationProfile, model: MjModel, data: MjData
-    ) -> Mapping[str, Image]:
+    def frames(self, key: str, profile: ObservationProfile, model: MjModel, data: MjData) -> Mapping[str, Image]:
         """Camera -> uint8 (size, size, 3), the first row at the top, of the state's current poses."""
         scene = self._scene(key, profile, model)
         return {camera.name: scene.draw(camera, model, data) for camera in profile.cameras}

@@ -74,9 +74,7 @@ class EpisodeForfeit:
     trace: bytes
 
 
-async def run_episode(
-    spec: EpisodeSpec, policy: Policy, stage: SimulationThread
-) -> EpisodeResult | EpisodeForfeit:
+async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread) -> EpisodeResult | EpisodeForfeit:
     """Run one episode of the policy. The policy is neither created nor closed here.
 
     Physics and drawing happen on the stage's thread, so that other episodes of the process go on meanwhile,

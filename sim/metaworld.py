@@ -176,15 +176,11 @@ class MetaWorldEnvironment:
             # pass, leave the trajectory as it is.
             mujoco.mj_kinematics(self._model, self._data)
             mujoco.mj_camlight(self._model, self._data)
-        return Observation(
-            proprio, self._renderer.frames(self._env, self._profile, self._model, self._data), extra
-        )
+        return Observation(proprio, self._renderer.frames(self._env, self._profile, self._model, self._data), extra)
 
     def _proprio(self, state: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
         velocity = np.empty(6, np.float64)
-        mujoco.mj_objectVelocity(
-            self._model, self._data, mujoco.mjtObj.mjOBJ_BODY, self._hand_body, velocity, 0
-        )
+        mujoco.mj_objectVelocity(self._model, self._data, mujoco.mjtObj.mjOBJ_BODY, self._hand_body, velocity, 0)
         w, x, y, z = self._data.xquat[self._hand_body]
         return {
             "ee_pos": self._data.xpos[self._hand_body].astype(np.float32),

@@ -160,14 +160,10 @@ def decode_action(body: bytes, spec: ActionSpec) -> Action:
     if continuous and not known:
         names = ", ".join(sorted(spec.channels))
         raise Malformed(
-            f"action.continuous: has none of this environment's channels ({names}), "
-            f"but {_shown(sorted(continuous))}"
+            f"action.continuous: has none of this environment's channels ({names}), but {_shown(sorted(continuous))}"
         )
     return Action(
-        {
-            name: _vector(continuous[name], channel, f"action.continuous.{name}")
-            for name, channel in known.items()
-        }
+        {name: _vector(continuous[name], channel, f"action.continuous.{name}") for name, channel in known.items()}
     )
 
 
@@ -176,9 +172,7 @@ def _loads(body: bytes) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if found := NOT_JSON_NUMBER.search(body):
-            raise NonFinite(
-                f"byte {found.start()}: {found.group().decode()} is not a finite number"
-            ) from error
+            raise NonFinite(f"byte {found.start()}: {found.group().decode()} is not a finite number") from error
         if "infinity" in error.msg:
             raise NonFinite(f"a number is too large: {error}") from error
         raise Malformed(f"the body is not JSON: {error}; it begins with {_shown(body[:80])}") from error

@@ -66,9 +66,7 @@ def find(text: str) -> EnvId:
     raise UnknownEnvironment(f"environment {text!r} does not exist; {hint}")
 
 
-def make(
-    env: EnvId, profile: ObservationProfile, *, max_steps: int, renderer: Renderer | None = None
-) -> Environment:
+def make(env: EnvId, profile: ObservationProfile, *, max_steps: int, renderer: Renderer | None = None) -> Environment:
     """An environment, not yet reset.
 
     The first one of a task compiles its model (about 0.2 s, after 1 s for the simulator itself); later

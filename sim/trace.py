@@ -117,9 +117,7 @@ def decode_trace(trace: bytes) -> NDArray[np.float32]:
     expected = TRACE_HEAD.size + steps * size * LITTLE_FLOAT32.itemsize
     if len(trace) != expected:
         raise InvalidTrace(f"a trace of {steps} actions of {size} has {expected} bytes, got {len(trace)}")
-    return (
-        np.frombuffer(trace, LITTLE_FLOAT32, offset=TRACE_HEAD.size).astype(np.float32).reshape(steps, size)
-    )
+    return np.frombuffer(trace, LITTLE_FLOAT32, offset=TRACE_HEAD.size).astype(np.float32).reshape(steps, size)
 
 
 def resimulate(spec: EpisodeSpec, actions: NDArray[np.float32]) -> PhysicsOutcome:

@@ -7,8 +7,8 @@ The life of a child:
                 │  └── back-off <── ended(any other way)
                 └── stop: signal, grace, SIGKILL
 
-An exit status of 2 means that the child cannot ever start like this (a wrong option, a port in use): it is not tried
-again, and `Supervisor.failed` gives the reason.
+An exit status of 2 at the first start means that the child cannot run like this (a wrong option, a port in use): it
+is not tried again, and `Supervisor.failed` gives the reason. Later it may mean that a server is away.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 
@@ -42,6 +42,8 @@ STABLE_AFTER_S = 20.0
 
 LOG_BYTES_MAX = 10 * 2**20
 _PR_SET_PDEATHSIG = 1
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +127,7 @@ class Supervisor:
         if child.ready is None:
             return
         try:
-            await self._or_refused(child.ready())
+            await self.before_refusal(child.ready())
         except TimeoutError as error:
             raise ChildNotReady(f"{child.name} was not ready in time: {error}{_where(child)}") from error
 
@@ -139,7 +141,7 @@ class Supervisor:
         Raises:
             ChildRefused: some child cannot be run at all.
         """
-        await self._or_refused(self._running[name].finished.wait())
+        await self.before_refusal(self._running[name].finished.wait())
 
     async def stop(self, name: str) -> None:
         """Stops one child: its signal, its grace, then SIGKILL."""
@@ -150,14 +152,31 @@ class Supervisor:
         for name in reversed(list(self._running)):
             await self.stop(name)
 
-    async def _or_refused(self, work: Awaitable[object]) -> None:
+    async def close_together(self) -> None:
+        """Stops all children at once: they are of one kind and do not depend on each other."""
+        await asyncio.gather(*(self.stop(name) for name in list(self._running)))
+
+    async def until(self, stop: asyncio.Event) -> None:
+        """Waits for `stop`.
+
+        Raises:
+            ChildRefused: some child cannot be run at all.
+        """
+        await self.before_refusal(stop.wait())
+
+    async def before_refusal(self, work: Awaitable[T]) -> T:
+        """The result of the work, which may depend on children.
+
+        Raises:
+            ChildRefused: some child cannot be run at all; the work is cancelled.
+        """
         task = asyncio.ensure_future(work)
         first: set[asyncio.Future[Any]] = {task, self.failed}
         try:
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if self.failed.done() and not task.done():
                 raise self.failed.result()
-            await task
+            return await task
         finally:
             if not task.done():
                 task.cancel()
@@ -197,7 +216,7 @@ class _Running:
             await process.wait()
 
     async def _keep(self) -> None:
-        deaths = 0
+        deaths, had_run = 0, False
         while True:
             started = time.monotonic()
             try:
@@ -211,9 +230,10 @@ class _Running:
             if status == 0 and self.child.restart is Restart.ON_FAILURE:
                 self.finished.set()
                 return
-            if status == REFUSED:
+            if status == REFUSED and not had_run:
                 self._refuse(f"cannot run like this (exit status {REFUSED})")
                 return
+            had_run = True
             deaths = 1 if time.monotonic() - started > STABLE_AFTER_S else deaths + 1
             pause_s = backoff_s(deaths) * random.uniform(0.5, 1.0)
             log.warning(

@@ -11,7 +11,7 @@ from events.envelope import begin
 from events.ids import EpisodeKey
 from events.memory import MemoryLog
 from tests.controls import facts
-from tests.controls.cycles import append_sealed, append_unsealed, outcomes_of, seal_of
+from tests.controls.sealed_cycles import append_sealed, append_unsealed, outcomes_of, seal_of
 
 PLAN = facts.planned()
 

@@ -22,7 +22,7 @@ from events.streams import EVENTS
 from events.weights import WeightsComputed, WeightsWithheld, WithheldReason
 from tests.consumers.conftest import Bus
 from tests.controls import facts
-from tests.controls.cycles import append_sealed, append_unsealed, outcomes_of, seal_of
+from tests.controls.sealed_cycles import append_sealed, append_unsealed, outcomes_of, seal_of
 from tests.eventually import eventually
 
 

@@ -1,69 +1,36 @@
-"""Whole cycles, appended to a log as the conductor would have done it."""
+"""Whole cycles, as large as wanted, with every kind of outcome."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from events import subjects
-from events.codec import decode, draft
-from events.cycles import CyclePlanned, CycleSealed, OutcomeCounts
-from events.envelope import Envelope, begin
-from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
+from events.episodes import EpisodeAttemptFailed, EpisodeOutcome
 from events.event import Event
-from events.ids import EpisodeKey
-from events.log import EventLog
-from events.merkle import MerkleTree
+from events.ids import CycleId, EnvId, EpisodeKey
 from tests.controls import facts
 
-SOURCE = "/test"
 
-
-def outcomes_of(plan: CyclePlanned, *, winners: Sequence[int] = (0,)) -> list[EpisodeOutcome]:
-    """One for each planned episode: the winners succeed always, the others never."""
-    return [
-        facts.completed(EpisodeKey(plan.cycle, entry.uid, env, index), success=entry.uid in winners)
-        for index in range(plan.episodes_per_environment)
-        for env in plan.environments
+def large_cycle(number: int = 1, *, miners: int = 8, environments: int = 4, episodes: int = 10) -> list[Event]:
+    """Miners with an even uid succeed; some episodes are forfeited, some abandoned after failed attempts."""
+    envs = tuple(EnvId(f"metaworld/task-{index}-v3") for index in range(environments))
+    plan = facts.planned(number, uids=tuple(range(miners)), environments=envs, episodes=episodes, block=100 * number)
+    keys = (
+        EpisodeKey(CycleId(number), entry.uid, env, index)
+        for index in range(episodes)
+        for env in envs
         for entry in plan.roster
-    ]
-
-
-async def append_sealed(
-    log: EventLog, plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome], *, extra: Sequence[Event] = ()
-) -> CycleSealed:
-    """Appends the plan, its seed, `extra`, the outcomes and their seal, which is returned."""
-    seal = await seal_of(log, await append_unsealed(log, plan, [*extra, *outcomes]))
-    await log.append([draft(begin(seal, source=SOURCE))])
-    return seal
-
-
-async def append_unsealed(log: EventLog, plan: CyclePlanned, events: Sequence[Event]) -> CyclePlanned:
-    """Appends the plan, its seed and the events."""
-    envelope: Envelope[Event] = begin(plan, source=SOURCE)
-    await log.append([draft(envelope)])
-    for event in (facts.seeded(plan.cycle), *events):
-        await log.append([draft(envelope.follow(event, source=SOURCE))])
-    return plan
-
-
-async def seal_of(log: EventLog, plan: CyclePlanned) -> CycleSealed:
-    """The true seal over what the log holds of a cycle."""
-    leaves = [stored async for batch in log.read(subject=subjects.cycle(plan.cycle)) for stored in batch]
-    tree = MerkleTree()
-    for stored in leaves:
-        tree.add(stored.body)
-    kinds = Counter(type(decode(stored).event) for stored in leaves)
-    return CycleSealed(
-        cycle=plan.cycle,
-        outcomes=OutcomeCounts(
-            completed=kinds[EpisodeCompleted],
-            forfeited=kinds[EpisodeForfeited],
-            abandoned=kinds[EpisodeAbandoned],
-        ),
-        first_sequence=leaves[0].sequence,
-        last_sequence=leaves[-1].sequence,
-        tree_size=tree.size,
-        merkle_root=tree.root().hex(),
-        secret=facts.SECRET.hex(),
     )
+    outcomes = [event for place, key in enumerate(keys) for event in _episode(place, key)]
+    weights = facts.weights_computed(number).model_copy(update={"block": plan.block})
+    return [plan, facts.seeded(number), *outcomes, facts.sealed(number), weights]
+
+
+def _episode(place: int, key: EpisodeKey) -> Iterator[EpisodeOutcome | EpisodeAttemptFailed]:
+    if place % 40 == 39:
+        yield facts.attempt_failed(key)
+    if place % 20 == 19:
+        yield facts.forfeited(key)
+    elif place % 50 == 49:
+        yield facts.abandoned(key)
+    else:
+        yield facts.completed(key, success=key.uid % 2 == 0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from events.codec import decode, draft
+from events.envelope import begin
 from events.event import Event
 from events.log import Draft
 from events.memory import MemoryLog
@@ -112,7 +113,8 @@ async def test_a_row_that_the_database_refuses_stops_the_projection_right_before
     log = await log_of(*events)
     stored = await log.at(100)
     assert stored is not None
-    again = await spoil(log, f"{stored.subject}.again", stored.body)
+    second = draft(begin(decode(stored).event, source="/test"))._replace(expected_last=stored.sequence)
+    (again,) = await log.append([second])
     end = await write(log, *large_cycle(2))
     async with running(log, database_url):
         await projected(engine, end, ["cycles", "miners", "weights"])
@@ -154,7 +156,7 @@ async def test_a_log_that_lost_its_end_is_refused(engine: AsyncEngine, database_
 async def test_a_log_with_another_event_in_the_same_place_is_refused(engine: AsyncEngine, database_url: str) -> None:
     log = await log_of(*facts.whole_cycle())
     await project(log, engine, database_url)
-    log._stored[-1] = dataclasses.replace(log._stored[-1], body=b"{}")
+    log._stored[-1] = log._stored[-1]._replace(body=b"{}")
     with pytest.raises(LogReplaced, match="another event at sequence 12"):
         await run_projectors(log, database_url, stop=asyncio.Event())
 
@@ -163,7 +165,7 @@ async def test_a_log_that_is_replaced_while_it_is_followed_is_refused(engine: As
     log = await log_of(*facts.whole_cycle())
     async with running(log, database_url) as task:
         await projected(engine, await log.last_sequence())
-        log._stored[-1] = dataclasses.replace(log._stored[-1], body=b"{}")
+        log._stored[-1] = log._stored[-1]._replace(body=b"{}")
         await write(log, facts.planned(2))
         with pytest.raises(LogReplaced, match="another event at sequence 12"):
             await task

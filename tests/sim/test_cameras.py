@@ -106,9 +106,7 @@ def test_another_process_draws_the_same_pixels(renderer: Renderer) -> None:
         "print(hashlib.sha256(b''.join(image.tobytes() for image in rgb.values())).hexdigest())\n"
     )
     here = hashlib.sha256(b"".join(image.tobytes() for image in frames(PUSH, renderer, steps=3).values()))
-    there = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert there.stdout.strip() == here.hexdigest()
 
 

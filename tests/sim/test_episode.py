@@ -31,9 +31,7 @@ def spec(env: EnvId = REACH, seed: int = 1, **changes: object) -> EpisodeSpec:
     return EpisodeSpec(env=env, seed=Seed(seed), **fields)  # type: ignore[arg-type]
 
 
-async def over_http(
-    url: str, episode: EpisodeSpec, stage: SimulationThread
-) -> EpisodeResult | EpisodeForfeit:
+async def over_http(url: str, episode: EpisodeSpec, stage: SimulationThread) -> EpisodeResult | EpisodeForfeit:
     async with HttpPolicy(url, allow_private_addresses=True) as policy:
         return await run_episode(episode, policy, stage)
 
@@ -66,9 +64,7 @@ async def test_the_same_episode_has_the_same_outcome_however_many_run_beside_it(
     stage: SimulationThread, expert_server: PolicyServer
 ) -> None:
     alone = await over_http(expert_server.url, spec(PUSH, 5), stage)
-    crowd = await asyncio.gather(
-        *(over_http(expert_server.url, spec(PUSH, seed), stage) for seed in (4, 5, 6, 5))
-    )
+    crowd = await asyncio.gather(*(over_http(expert_server.url, spec(PUSH, seed), stage) for seed in (4, 5, 6, 5)))
     assert crowd[1].physics == crowd[3].physics == alone.physics
     assert crowd[0].physics != alone.physics
 

@@ -27,9 +27,7 @@ TASK = TaskConfig(EnvId("metaworld/push-v3"), 7)
 OBSERVATION = Observation({name: np.zeros(channel.size, np.float32) for name, channel in PROPRIO.items()})
 
 
-async def reset_and_act(
-    url: str, *, reset_ms: float = 10_000, act_ms: float = 10_000, **options: object
-) -> Decision:
+async def reset_and_act(url: str, *, reset_ms: float = 10_000, act_ms: float = 10_000, **options: object) -> Decision:
     async with HttpPolicy(url, allow_private_addresses=True, **options) as policy:  # type: ignore[arg-type]
         await policy.reset(TASK, deadline_ms=reset_ms)
         return await policy.act(OBSERVATION, ARM_ACTION, deadline_ms=act_ms)
@@ -148,9 +146,7 @@ def action(continuous: str) -> Answer:
         (action('{"ee_twist":[0,0,0]}'), "wrong_shape", "ee_twist: expected 6 numbers, got 3"),
     ],
 )
-async def test_each_misbehaviour_has_its_code_and_a_detail_that_helps(
-    act: Answer, code: str, detail: str
-) -> None:
+async def test_each_misbehaviour_has_its_code_and_a_detail_that_helps(act: Answer, code: str, detail: str) -> None:
     async with raw_server(act=act) as server:
         failed = await failure(server.url)
     assert failed.code == PolicyFailure(code)

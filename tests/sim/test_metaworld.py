@@ -60,9 +60,7 @@ def test_another_process_gives_the_same_episode() -> None:
     import hashlib
 
     here = hashlib.sha256(b"|".join(run_expert(make(PICK_PLACE, STATE_1, max_steps=500), seed=7))).hexdigest()
-    there = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert there.stdout.strip() == here
 
 
@@ -95,9 +93,7 @@ def test_a_non_finite_action_never_reaches_the_physics(reach: Environment, bad: 
     assert reach.state_digest() == before
 
 
-@pytest.mark.parametrize(
-    "native", [np.zeros(3, np.float32), np.zeros((1, 4), np.float32), np.zeros(4, np.float64)]
-)
+@pytest.mark.parametrize("native", [np.zeros(3, np.float32), np.zeros((1, 4), np.float32), np.zeros(4, np.float64)])
 def test_an_action_of_another_shape_or_type_is_refused(reach: Environment, native: np.ndarray) -> None:
     reach.reset(Seed(1))
     with pytest.raises(InvalidAction, match="expected 4 float32"):

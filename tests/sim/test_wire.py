@@ -111,9 +111,7 @@ def test_channels_may_be_missing_and_foreign_ones_are_ignored() -> None:
         (b'{"action":{"continuous":{"gripper":[1e999]}}}', NonFinite, "too large"),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_said_precisely(
-    body: bytes, error: type[WireError], detail: str
-) -> None:
+def test_what_is_wrong_with_an_answer_is_said_precisely(body: bytes, error: type[WireError], detail: str) -> None:
     with pytest.raises(error) as caught:
         decode_action(body, ARM_ACTION)
     assert type(caught.value) is error

@@ -1,0 +1,56 @@
+"""`kinitro api`: read models and the log over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from api.server import run_api
+from api.settings import ApiSettings
+from events.cli import LogOptions, ProcessOptions, options, run
+from projectors.commands import DatabaseOptions
+
+
+@dataclass(frozen=True)
+class ApiOptions:
+    """Where to listen."""
+
+    host: Annotated[str, typer.Option(envvar="KINITRO_BACKEND_HOST", help="Address to listen on.")] = "0.0.0.0"  # noqa: S104
+    port: Annotated[int, typer.Option(envvar="KINITRO_BACKEND_PORT", min=1, max=65535, help="Port.")] = 8000
+
+
+@dataclass(frozen=True)
+class IntervalOption:
+    """What the API needs to know of the scheduler's options."""
+
+    eval_interval: Annotated[
+        int,
+        typer.Option(envvar="KINITRO_BACKEND_EVAL_INTERVAL_SECONDS", min=1, help="Seconds from plan to plan."),
+    ] = 3600
+
+
+@options
+def serve(
+    context: typer.Context,
+    address: ApiOptions,
+    log: LogOptions,
+    database: DatabaseOptions,
+    interval: IntervalOption,
+    process: ProcessOptions,
+) -> None:
+    """Serve the read models, the history and the weights over HTTP."""
+
+    async def main(stop: asyncio.Event) -> None:
+        async with (
+            context.obj.database(database.database_url) as database_url,
+            context.obj.nats(log.nats_url) as nats_url,
+        ):
+            settings = ApiSettings(
+                database_url=database_url, nats_url=nats_url, eval_interval_s=interval.eval_interval
+            )
+            await run_api(settings, host=address.host, port=address.port, stop=stop)
+
+    run(main, process.log_level)

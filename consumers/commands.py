@@ -1,0 +1,76 @@
+"""`kinitro executor`: the worker processes of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import typer
+
+from consumers.simulation.executor import run_executor
+from consumers.simulation.worker import WorkerSettings, run_worker
+from events.cli import LogOptions, ProcessOptions, environment, options, run
+
+
+@dataclass(frozen=True)
+class ExecutorOptions:
+    """How much a machine does at once, and whom it may call."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(envvar="KINITRO_EXECUTOR_WORKERS", min=1, help="Worker processes; one per core when absent."),
+    ] = None
+    episodes_in_flight: Annotated[
+        int,
+        typer.Option(
+            envvar="KINITRO_EXECUTOR_EPISODES_IN_FLIGHT", min=1, max=256, help="Episodes per worker at once."
+        ),
+    ] = 8
+    allow_private_endpoints: Annotated[
+        bool,
+        typer.Option(
+            envvar="KINITRO_EXECUTOR_ALLOW_PRIVATE_ENDPOINTS",
+            help="Call policies at private and loopback addresses; for development.",
+        ),
+    ] = False
+
+
+@options
+def executor(context: typer.Context, log: LogOptions, settings: ExecutorOptions, process: ProcessOptions) -> None:
+    """Run simulation workers: tasks in, episode outcomes out."""
+
+    async def main(stop: asyncio.Event) -> None:
+        async with context.obj.nats(log.nats_url) as url:
+            os.environ.update(environment(replace(log, nats_url=url), settings, process))
+            command = (sys.executable, sys.argv[0], "worker")
+            await run_executor(command, workers=settings.workers or os.cpu_count() or 1, stop=stop)
+
+    run(main, process.log_level)
+
+
+@options
+def worker(
+    context: typer.Context,
+    log: LogOptions,
+    settings: ExecutorOptions,
+    process: ProcessOptions,
+    name: Annotated[str | None, typer.Option(help="What events call this worker.")] = None,
+) -> None:
+    """Run one worker process; `executor` keeps several of them running."""
+
+    async def main(stop: asyncio.Event) -> None:
+        async with context.obj.nats(log.nats_url) as url:
+            worker_settings = WorkerSettings(
+                nats_url=url,
+                name=name or f"{socket.gethostname()}-{os.getpid()}",
+                episodes_in_flight=settings.episodes_in_flight,
+                allow_private_endpoints=settings.allow_private_endpoints,
+                replicas=log.replicas,
+            )
+            await run_worker(worker_settings, stop)
+
+    run(main, process.log_level)

@@ -1,0 +1,40 @@
+"""Keeps N worker processes running on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+
+from sim.runtime.processes import Child, Supervisor
+from sim.versions import PROCESS_ENVIRONMENT
+
+DRAIN_S = 45.0
+"""A worker's own grace, and time to hand back what it could not finish."""
+
+
+async def run_executor(command: Sequence[str], *, workers: int, stop: asyncio.Event) -> None:
+    """Runs `workers` processes of `command --name NAME` until `stop`, then drains them, all at once.
+
+    Raises:
+        ChildRefused: a worker cannot work with its options.
+    """
+    async with Supervisor() as supervisor:
+        for number in range(1, workers + 1):
+            await supervisor.start(worker(command, number))
+        try:
+            await supervisor.until(stop)
+        finally:
+            await supervisor.close_together()
+
+
+def worker(command: Sequence[str], number: int) -> Child:
+    """The `number`-th (1, 2, ...) worker of this machine. Its name is in every event that it writes."""
+    name = f"{socket.gethostname()}-{number}"
+    return Child(
+        f"worker {number}",
+        (*command, "--name", name),
+        env=os.environ | PROCESS_ENVIRONMENT,
+        stop_grace_s=DRAIN_S,
+    )
