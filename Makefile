@@ -14,7 +14,8 @@ demo: $(READY)      ## run a real evaluation cycle and keep the API up
 	@$(BIN)/kinitro demo
 
 test: $(READY)      ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --ignore=tests/system
+	$(BIN)/python -m pytest tests/system
 
 check: $(READY)      ## formatting, lint, types, import direction, packaging
 	$(BIN)/ruff format --check .
