@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from logging import DEBUG, WARNING
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import nats.errors
 import structlog
 
 from events import frames
 from events.client import DirectClient
-from events.log import LogUnavailable
+from events.log import BadLogUrl, LogUnavailable
 
 logger = structlog.get_logger(__name__)
 
@@ -28,6 +29,9 @@ TRY_S = 3.0
 """How long one request may take before it counts as unanswered."""
 
 RECONNECT_PAUSE_S = 0.25
+
+SCHEMES = ("nats", "tls", "ws", "wss")
+"""What the URL of a server may begin with."""
 
 NO_RESPONDERS = b"NATS/1.0 503"
 """How the header block begins with which the server itself answers a request that nobody listens to."""
@@ -211,11 +215,27 @@ async def connect(url: str, name: str, *, timeout_s: float = 10.0) -> Connection
     """A connection to one of the servers in `url` (several are separated by commas); `name` is for the operator.
 
     Raises:
+        BadLogUrl: one of them is not the URL of a NATS server.
         LogUnavailable: none answers in time.
     """
+    servers = [server.strip() for server in url.split(",")]
+    for server in servers:
+        _check_url(server)
     connection = Connection(name)
-    await connection._open([server.strip() for server in url.split(",")], timeout_s)
+    await connection._open(servers, timeout_s)
     return connection
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port out of range, an address that is none
+        usable = False
+    if not usable:
+        raise BadLogUrl(
+            f"{_without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port"
+        )
 
 
 def _without_credentials(url: str) -> str:

@@ -1,6 +1,7 @@
 """The log: an append-only sequence of events, each at a subject. It knows nothing about what they mean.
 
 LogError
+├── BadLogUrl         not the URL of a NATS server
 ├── LogUnavailable    no answer in time; the same call may be made again, with the same ids
 ├── Conflict          the subject holds another event than expected
 ├── TooLarge          one event, or the batch, is over the server's limits
@@ -32,6 +33,10 @@ _ON_THE_WIRE = re.compile(r"[!-~]{1,1000} [!-~]{1,64}")
 
 class LogError(Exception):
     """The log could not do what was asked."""
+
+
+class BadLogUrl(LogError):
+    """Not the URL of a NATS server; correct it."""
 
 
 class LogUnavailable(LogError):

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECT_TIMEOUT_S = 5.0
 MAINTENANCE_DATABASE = "postgres"
+URL_FORM = "write it as postgresql://user:password@host:port/database"
 
 
 class DatabaseError(Exception):
@@ -68,11 +69,17 @@ def checked_url(url: str) -> str:
         BadDatabaseUrl: not `postgresql://user@host/database`.
     """
     scheme, separator, rest = url.partition("://")
-    if separator and scheme in ("postgresql", "postgres", "postgresql+asyncpg") and database_of(url):
-        return f"postgresql://{rest}"
-    raise BadDatabaseUrl(
-        f"{_without_password(url)!r} is not postgresql://user:password@host:port/database: correct it"
-    )
+    try:
+        if separator and scheme in ("postgresql", "postgres", "postgresql+asyncpg") and _well_formed(url):
+            return f"postgresql://{rest}"
+    except ValueError as error:
+        raise BadDatabaseUrl(f"the database URL cannot be read ({error}); {URL_FORM}") from error
+    raise BadDatabaseUrl(f"{_without_password(url)!r} is not the URL of a PostgreSQL database; {URL_FORM}")
+
+
+def _well_formed(url: str) -> bool:
+    hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    return bool(database_of(url)) and all(urlsplit(f"//{host}").port != 0 for host in hosts)
 
 
 def database_of(url: str) -> str:
@@ -105,6 +112,22 @@ async def create_database(url: str) -> bool:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise unavailable(url, error) from error
     return True
+
+
+async def check_answers(url: str) -> None:
+    """Returns if the server answers. Whether the database exists does not matter: the projector creates it.
+
+    Raises:
+        BadDatabaseUrl: the URL is none of PostgreSQL.
+        DatabaseUnavailable: the server does not answer, or refuses.
+    """
+    try:
+        connection = await asyncpg.connect(checked_url(url), timeout=CONNECT_TIMEOUT_S)
+        await connection.close(timeout=CONNECT_TIMEOUT_S)
+    except asyncpg.InvalidCatalogNameError:
+        return
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise unavailable(url, error) from error
 
 
 def unavailable(url: str, error: BaseException) -> DatabaseUnavailable:
