@@ -7,8 +7,8 @@ The life of a child:
                 │  └── back-off <── ended(any other way)
                 └── stop: signal, grace, SIGKILL
 
-An exit status of 2 at the first start means that the child cannot run like this (a wrong option, a port in use): it
-is not tried again, and `Supervisor.failed` gives the reason. Later it may mean that a server is away.
+An exit status of 2 soon after the first start means that the child cannot run like this (a wrong option, a port in
+use): it is not tried again, and `Supervisor.failed` gives the reason. Later it may mean that a server is away.
 """
 
 from __future__ import annotations
@@ -230,11 +230,12 @@ class _Running:
             if status == 0 and self.child.restart is Restart.ON_FAILURE:
                 self.finished.set()
                 return
-            if status == REFUSED and not had_run:
+            lasted_s = time.monotonic() - started
+            if status == REFUSED and not had_run and lasted_s < STABLE_AFTER_S:
                 self._refuse(f"cannot run like this (exit status {REFUSED})")
                 return
             had_run = True
-            deaths = 1 if time.monotonic() - started > STABLE_AFTER_S else deaths + 1
+            deaths = 1 if lasted_s > STABLE_AFTER_S else deaths + 1
             pause_s = backoff_s(deaths) * random.uniform(0.5, 1.0)
             log.warning(
                 "child ended: will be restarted", child=self.child.name, status=status, pause_s=round(pause_s, 2)
