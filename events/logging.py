@@ -50,6 +50,8 @@ def configure(level: LogLevel) -> None:
 
 
 def _renderer() -> list[structlog.typing.Processor]:
+    """The last steps. Tracebacks show no local variables: there are keys and passwords among them."""
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer()]
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(without_locals), structlog.processors.JSONRenderer()]
