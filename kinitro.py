@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +19,7 @@ import dotenv
 import typer
 from rich.console import Console
 from rich.markup import escape
-from typer._click.exceptions import ClickException
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
 import api.commands
 import consumers.commands
@@ -27,6 +28,7 @@ import producers.commands
 import projectors.commands
 import sim.commands
 from api.commands import ApiOptions
+from api.server import ListenError, listening
 from consumers.commands import ExecutorOptions
 from consumers.scoring.handler import run_scoring
 from events import display, subjects
@@ -37,19 +39,22 @@ from events.display import result_view, show_progress
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.log import EventLog, LogError
+from events.queue import QueueError
 from events.server import EmbeddedNats, EmbeddedNatsError
 from events.weights import WeightsComputed, WeightsWithheld
 from producers.commands import CycleOptions, NetworkOptions, Scheduling, ScoringOptions, schedule, scored_event
 from producers.cycles.conductor import CycleError
 from producers.cycles.master_key import MasterKeyRefused
 from producers.cycles.scheduler import newest_cycle
+from producers.discovery.source import SourceTrouble
 from projectors.checkpoint import LogReplaced
 from projectors.commands import DatabaseOptions
-from projectors.database import DatabaseError
+from projectors.database import DatabaseError, check_answers
 from projectors.server import EmbeddedPostgres, EmbeddedPostgresError
+from sim.cameras import find_profile
 from sim.errors import SimError
 from sim.experts import PolicyKind
-from sim.runtime.embedded import is_running, run_or_join
+from sim.runtime.embedded import EmbeddedServer, is_running, run_or_join
 from sim.runtime.processes import REFUSED, Child, ChildNotReady, ChildRefused, Restart, Supervisor
 from sim.suite import find
 from sim.versions import versions
@@ -62,16 +67,22 @@ FOR_PEOPLE = (
     DatabaseError,
     EmbeddedNatsError,
     EmbeddedPostgresError,
+    ListenError,
     LogError,
     LogReplaced,
     MasterKeyRefused,
     Misused,
+    QueueError,
     SimError,
+    SourceTrouble,
 )
 """Errors whose message says what is wrong and what to do: shown without a traceback."""
 
+NOT_OURS_TO_MEND = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
+"""A disk that is full, a directory that is not writable: the operator's, wherever it shows."""
+
 READY_S = 60.0
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
 
 app = typer.Typer(
     name="kinitro",
@@ -89,10 +100,19 @@ class Home:
         self.home = home
 
     def nats(self, url: str | None) -> AbstractAsyncContextManager[str]:
-        return _given(url) if url else run_or_join("nats", EmbeddedNats(self.home), self.home)
+        return _given(url) if url else self._embedded("nats", EmbeddedNats)
 
     def database(self, url: str | None) -> AbstractAsyncContextManager[str]:
-        return _given(url) if url else run_or_join("postgres", EmbeddedPostgres(self.home), self.home)
+        return _given(url) if url else self._embedded("postgres", EmbeddedPostgres)
+
+    def _embedded(self, name: str, server: Callable[[Path], EmbeddedServer]) -> AbstractAsyncContextManager[str]:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Misused(
+                f"KINITRO_HOME {self.home} cannot be used ({error.strerror}): choose another with --home"
+            ) from error
+        return run_or_join(name, server(self.home), self.home)
 
 
 @asynccontextmanager
@@ -216,6 +236,7 @@ def backend(
             Supervisor() as supervisor,
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
+            await _check_servers(context.obj, *urls)
             group = Group(_variables(context.obj, *urls, address, network, cycles, scoring, executor, process))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name))
@@ -251,7 +272,8 @@ def run_cycle(
                 await supervisor.start(group.role("executor"))
             await until(stop, _run_next_cycle(context.obj, at, group, supervisor))
 
-    run(main)
+    if run(main):
+        raise typer.Exit(INTERRUPTED)
 
 
 async def _run_next_cycle(home: Home, log: LogOptions, group: Group, supervisor: Supervisor) -> None:
@@ -410,6 +432,7 @@ The API is up until Ctrl-C:
 def _scheduling(home: Home, network: NetworkOptions, cycles: CycleOptions, scoring: ScoringOptions) -> Scheduling:
     for env in cycles.environment_ids():
         find(env)
+    find_profile(cycles.observation_profile)
     return Scheduling(network, cycles, scoring, home.home, versions())
 
 
@@ -418,8 +441,16 @@ def _variables(home: Home, *groups: object) -> dict[str, str]:
 
 
 def _check_free(address: ApiOptions) -> None:
-    if not _is_free(address.host, address.port):
-        raise Misused(f"cannot listen on {address.host}:{address.port}: it is in use; choose another --port")
+    with listening(address.host, address.port):
+        pass
+
+
+async def _check_servers(home: Home, log: LogOptions, database: DatabaseOptions) -> None:
+    """Says once what every role would say: that a server does not answer, or has other streams than ours."""
+    async with open_log(home, log, "backend"):
+        pass
+    assert database.database_url is not None
+    await check_answers(database.database_url)
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -436,13 +467,28 @@ def main() -> None:
     """The console script: one line for what people can mend, a traceback for what only we can."""
     dotenv.load_dotenv(Path.cwd() / ".env")
     try:
-        app(standalone_mode=False)
+        sys.exit(app(prog_name="kinitro", standalone_mode=False))
+    except NoArgsIsHelpError:
+        sys.exit(REFUSED)  # the help was shown when this was raised
     except ClickException as error:
-        _refuse(f"{error.format_message()} (see kinitro {' '.join(sys.argv[1:2])} --help)")
+        _refuse(_usage(error))
     except FOR_PEOPLE as error:
         _refuse(str(error))
-    except KeyboardInterrupt:
+    except BrokenPipeError:  # whoever read our output has seen enough: head, or a pager
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except OSError as error:
+        if error.errno not in NOT_OURS_TO_MEND:
+            raise
+        _refuse(f"{error.filename or 'a file'}: {error.strerror}; make room or choose another --home")
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
+
+
+def _usage(error: ClickException) -> str:
+    message = " ".join(error.format_message().replace("Value error, ", "").split())
+    command = error.ctx.command_path if isinstance(error, UsageError) and error.ctx else "kinitro"
+    return f"{message} (see {command} --help)"
 
 
 def _refuse(message: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from api.server import run_api
 from api.settings import ApiSettings
-from events.cli import LogOptions, ProcessOptions, options, run
+from events.cli import LogOptions, ProcessOptions, open_log, options, run
 from projectors.commands import DatabaseOptions
+from projectors.database import check_answers
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ def serve(
             settings = ApiSettings(
                 database_url=database_url, nats_url=nats_url, eval_interval_s=interval.eval_interval
             )
+            async with open_log(context.obj, replace(log, nats_url=nats_url), "api"):
+                await check_answers(database_url)
             await run_api(settings, host=address.host, port=address.port, stop=stop)
 
     run(main, process.log_level)

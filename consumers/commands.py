@@ -9,11 +9,17 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+import structlog
 import typer
 
 from consumers.simulation.executor import run_executor
-from consumers.simulation.worker import WorkerSettings, run_worker
-from events.cli import LogOptions, ProcessOptions, environment, options, run
+from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
+from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
+from events.streams import ACK_WAIT_S
+
+EXIT_STUCK = 70
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,10 @@ def executor(context: typer.Context, log: LogOptions, settings: ExecutorOptions,
 
     async def main(stop: asyncio.Event) -> None:
         async with context.obj.nats(log.nats_url) as url:
-            os.environ.update(environment(replace(log, nats_url=url), settings, process))
+            at = replace(log, nats_url=url)
+            async with open_log(context.obj, at, "executor"):
+                pass  # a server that does not answer is told once, not by every worker
+            os.environ.update(environment(at, settings, process))
             command = (sys.executable, sys.argv[0], "worker")
             await run_executor(command, workers=settings.workers or os.cpu_count() or 1, stop=stop)
 
@@ -59,6 +68,12 @@ def worker(
     settings: ExecutorOptions,
     process: ProcessOptions,
     name: Annotated[str | None, typer.Option(help="What events call this worker.")] = None,
+    grace_s: Annotated[
+        float, typer.Option("--grace-s", min=0, help="How long episodes may go on after a request to stop.")
+    ] = GRACE_S,
+    lease_s: Annotated[
+        float, typer.Option("--lease-s", min=1, help="Silence after which its episodes go to another worker.")
+    ] = ACK_WAIT_S,
 ) -> None:
     """Run one worker process; `executor` keeps several of them running."""
 
@@ -69,8 +84,14 @@ def worker(
                 name=name or f"{socket.gethostname()}-{os.getpid()}",
                 episodes_in_flight=settings.episodes_in_flight,
                 allow_private_endpoints=settings.allow_private_endpoints,
+                grace_s=grace_s,
+                lease_s=lease_s,
                 replicas=log.replicas,
             )
-            await run_worker(worker_settings, stop)
+            try:
+                await run_worker(worker_settings, stop)
+            except WorkerStuck as error:
+                logger.critical("worker is stuck", error=str(error))
+                os._exit(EXIT_STUCK)  # an ordinary exit would wait for the thread
 
     run(main, process.log_level)

@@ -29,6 +29,9 @@ from events.connection import Connection, connect
 from events.logging import LogLevel
 from events.streams import ensure_streams
 
+STREAMS_PATIENCE_S = 12.0
+"""A cluster that has lost its leader is silent for up to 9 s; longer, and somebody should look."""
+
 
 class Misused(Exception):
     """The command was given something that it cannot work with. The message says what, and what to do."""
@@ -79,7 +82,7 @@ async def open_log(servers: Servers, options: LogOptions, name: str) -> AsyncIte
         LogError: the server does not answer, or its streams have other settings.
     """
     async with servers.nats(options.nats_url) as url, await connect(url, name) as connection:
-        await ensure_streams(connection, replicas=options.replicas)
+        await ensure_streams(connection, replicas=options.replicas, patience_s=STREAMS_PATIENCE_S)
         yield connection
 
 
@@ -131,10 +134,13 @@ def _envvar(hint: Any) -> str:
     return option.envvar
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[None]], log_level: LogLevel = LogLevel.WARNING) -> None:
-    """Runs a command until it returns; SIGINT and SIGTERM set the event that it is given, for a clean end."""
+def run(main: Callable[[asyncio.Event], Awaitable[None]], log_level: LogLevel = LogLevel.WARNING) -> bool:
+    """Runs a command until it returns; SIGINT and SIGTERM set the event that it is given, for a clean end.
+
+    Returns whether one of them did.
+    """
     logging.configure(log_level)
-    uvloop.run(_with_signals(main))
+    return uvloop.run(_with_signals(main))
 
 
 def run_once(main: Callable[[], Awaitable[None]]) -> None:
@@ -147,13 +153,14 @@ def run_once(main: Callable[[], Awaitable[None]]) -> None:
     uvloop.run(awaited())
 
 
-async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> bool:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # no signal handlers on this platform's loop
             loop.add_signal_handler(number, stop.set)
     await main(stop)
+    return stop.is_set()
 
 
 async def until(stop: asyncio.Event, work: Awaitable[Any]) -> None:

@@ -36,6 +36,8 @@ def tail(
     raw: Raw = False,
 ) -> None:
     """Print events, one a line."""
+    if not subject or not subject.isprintable() or " " in subject:
+        raise Misused(f"--subject {subject!r} is not a NATS subject filter, as in 'evt.cycle.42.>'")
 
     async def main(stop: asyncio.Event) -> None:
         async with open_log(context.obj, log, "events tail") as connection:
@@ -60,12 +62,14 @@ def show(
     async def main() -> None:
         async with open_log(context.obj, log, "events show") as connection:
             events_log = JetStreamLog(connection)
-            stored = await (events_log.at(int(which)) if which.isdigit() else events_log.last(which))
+            last = await events_log.last_sequence()
+            if not which.isdecimal():
+                stored = await events_log.last(which)
+            else:
+                stored = await events_log.at(int(which)) if 1 <= int(which) <= last else None
             if stored is None:
-                last = await events_log.last_sequence()
-                raise Misused(
-                    f"there is no event {which}; the log has sequences 1 to {last}, see `kinitro events tail`"
-                )
+                holds = f"has sequences 1 to {last}, see `kinitro events tail`" if last else "is empty"
+                raise Misused(f"there is no event {which}; the log {holds}")
             _print_whole(stored, raw)
 
     run_once(main)

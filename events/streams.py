@@ -168,7 +168,7 @@ async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[
     for key in metadata.keys() - (info["config"].get("metadata") or {}).keys():
         lines.append(f"metadata: expected {key}, the stream has none; {_remedy(name, 'metadata', key, None)}")
     if lines:
-        raise StreamMismatch("\n".join([f"stream {name} on {connection.address} has other settings:", *lines]))
+        raise StreamMismatch(f"stream {name} on {connection.address} has other settings: {'; '.join(lines)}")
 
 
 async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:

@@ -59,6 +59,29 @@ def _decimal(text: str) -> Decimal:
         raise typer.BadParameter(f"{text!r} is not a decimal number, as in 1.5") from error
 
 
+OPTION_NAMES = {
+    "points": "subset_points",
+    "temperature": "pareto_temperature",
+    "steps_max": "max_timesteps",
+    "act_deadline_ms": "action_timeout_ms",
+    "reset_deadline_ms": "reset_timeout_ms",
+    "attempts_max": "attempts",
+    "eval_interval_s": "eval_interval",
+    "deadline_s": "cycle_deadline",
+}
+"""Where an option is called otherwise than the setting."""
+
+
+def _told(error: ValidationError) -> str:
+    """The first thing that is wrong, in terms of the options."""
+    first = error.errors()[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return f"{reason}; correct the options"
+    name = str(first["loc"][-1])
+    return f"--{OPTION_NAMES.get(name, name).replace('_', '-')}: {reason}"
+
+
 def _number(variable: str, help_text: str) -> typer.models.OptionInfo:
     option: typer.models.OptionInfo = typer.Option(
         envvar=f"KINITRO_BACKEND_{variable}", parser=_decimal, metavar="<decimal>", help=help_text
@@ -191,9 +214,7 @@ class ScoringOptions:
                 coverage_min=self.coverage_min,
             )
         except ValidationError as error:
-            first = error.errors()[0]
-            name = "-".join(str(part) for part in first["loc"]).replace("_", "-") or "scoring rules"
-            raise Misused(f"--{name}: {first['msg']} (given: {first['input']})") from error
+            raise Misused(_told(error)) from error
 
 
 @dataclass(frozen=True)
@@ -228,7 +249,7 @@ class Scheduling:
                 versions=self.versions,
             )
         except ValidationError as error:
-            raise Misused("; ".join(each["msg"] for each in error.errors())) from error
+            raise Misused(_told(error)) from error
 
     def check(self) -> None:
         """What can be said before anything is started.

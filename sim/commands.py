@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
@@ -58,7 +59,9 @@ def serve(
         try:
             await server.start()
         except OSError as error:
-            raise Misused(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port") from error
+            raise Misused(
+                f"cannot listen on {host}:{port}: {_why(error)}; choose another --host or --port"
+            ) from error
         typer.echo(f"{kind} policy at {server.url}")
         try:
             await stop.wait()
@@ -66,3 +69,8 @@ def serve(
             await server.stop()
 
     run(main, process.log_level)
+
+
+def _why(error: OSError) -> str:
+    """The bare reason: asyncio puts the address into its messages once more."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)

@@ -71,7 +71,8 @@ class PolicyServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
 
     async def _health(self, _request: web.Request) -> web.Response:
         uptime_s = time.monotonic() - self._started_s

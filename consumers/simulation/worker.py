@@ -1,22 +1,13 @@
-"""A worker process: tasks in, outcomes out, several episodes at once.
-
-python -m consumers.simulation.worker --nats-url nats://127.0.0.1:4222
-"""
+"""A worker process (`kinitro worker`): tasks in, outcomes out, several episodes at once."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from uuid import uuid4
 
 import structlog
-import uvloop
 from faststream import FastStream
 from nats.js.api import ConsumerConfig
 
@@ -25,7 +16,6 @@ from consumers.simulation.handler import EpisodeHandler
 from consumers.simulation.simulator import Simulator
 from events.connection import connect
 from events.jetstream import JetStreamLog
-from events.log import LogError
 from events.streams import ACK_WAIT_S, TASKS, ensure_streams, workers_settings
 from sim.stage import SimulationThread
 
@@ -34,7 +24,6 @@ LOG_PATIENCE_S = 300.0
 """How long a result is kept, its lease alive, while the log is away."""
 CLOSE_S = 10.0
 """How long the simulation thread may take to close what it holds."""
-EXIT_FAILED, EXIT_STUCK = 1, 70
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -131,42 +120,3 @@ async def _either(*events: asyncio.Event) -> AsyncIterator[asyncio.Event]:
     finally:
         for forwarder in forwarders:
             forwarder.cancel()
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Runs one worker until SIGTERM or SIGINT. Returns the exit status."""
-    settings = parse_arguments(arguments)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_signalled(settings))
-    except LogError as error:
-        log.error("worker cannot work", error=str(error))  # noqa: TRY400  # the message says it all
-        return EXIT_FAILED
-    except WorkerStuck as error:
-        log.critical("worker is stuck", error=str(error))
-        os._exit(EXIT_STUCK)  # an ordinary exit would wait for the thread
-    return 0
-
-
-async def _until_signalled(settings: WorkerSettings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(settings, stop)
-
-
-def parse_arguments(arguments: Sequence[str]) -> WorkerSettings:
-    """The settings of a worker that is started by its command line."""
-    parser = argparse.ArgumentParser(prog="python -m consumers.simulation.worker", description=__doc__)
-    parser.add_argument("--nats-url", required=True)
-    parser.add_argument("--name", default=f"worker-{uuid4().hex[:8]}")
-    parser.add_argument("--episodes-in-flight", type=int, default=8)
-    parser.add_argument("--allow-private-endpoints", action="store_true")
-    parser.add_argument("--grace-s", type=float, default=GRACE_S)
-    parser.add_argument("--lease-s", type=float, default=ACK_WAIT_S)
-    parser.add_argument("--replicas", type=int, default=1)
-    return WorkerSettings(**vars(parser.parse_args(arguments)))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

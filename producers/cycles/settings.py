@@ -22,7 +22,7 @@ class SchedulerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
-    network: Text
+    network: Annotated[Text, Field(min_length=1)]
     environments: Annotated[tuple[EnvId, ...], Field(min_length=1)]
     episodes_per_env: Annotated[int, Field(ge=1)]
     terms: EpisodeTerms

@@ -69,7 +69,7 @@ async def bus(nats_alone: NatsProcess) -> AsyncIterator[Bus]:
 async def worker_process(bus: Bus, name: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker started by its command line, killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "consumers.simulation.worker", "--nats-url", bus.url, "--name", name),
+        *(sys.executable, str(ROOT / "kinitro.py"), "worker", "--nats-url", bus.url, "--name", name),
         *("--allow-private-endpoints", "--lease-s", str(LEASE_S), *options),
         cwd=ROOT,
     )
