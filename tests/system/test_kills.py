@@ -1,0 +1,53 @@
+"""kill -9 of any one process in the middle of a cycle changes nothing that counts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from events.envelope import utc_now
+from tests.system import processes
+from tests.system.backends import backend, new_home
+from tests.system.cycles import (
+    CYCLE_S,
+    Result,
+    Subnet,
+    ended_since,
+    log_of,
+    plan_and_seed,
+    result_of,
+    scored,
+    some_outcomes,
+)
+from tests.system.reading import assert_served
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+
+COMMANDS = {
+    "worker": "kinitro.py worker ",
+    "executor": "kinitro.py executor",
+    "conductor": "kinitro.py scheduler",
+    "projector": "kinitro.py projector",
+    "api": "kinitro.py api",
+    "nats": "/nats-server -c ",
+    "postgres": "/postgres -D ",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+async def test_a_killed_child_changes_no_outcome_and_no_weight(
+    name: str, subnet: Subnet, undisturbed: Result
+) -> None:
+    with new_home() as home:
+        await plan_and_seed(home, subnet)
+        async with backend(home, subnet) as (running, api), log_of(home) as log, asyncio.timeout(CYCLE_S):
+            await some_outcomes(log)
+            victim = processes.child(home, COMMANDS[name])
+            killed_at = utc_now()
+            victim.kill()
+            await scored(log)
+            assert await ended_since(log, killed_at) > 0, "the cycle was over before the kill"
+            assert await result_of(log) == undisturbed
+            await assert_served(api, log)
+            await running.stop()
