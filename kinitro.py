@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -209,7 +210,8 @@ class Group:
         """`kinitro NAME ARGUMENTS` as a child process."""
         command = (sys.executable, str(Path(__file__).resolve()), name, *arguments)
         output = self.output / f"{name}.log" if self.output else None
-        return Child(name, command, env=os.environ | self.variables, output=output, **how)
+        env = os.environ | self.variables
+        return Child(name, command, env=env, output=output, death_signal=signal.SIGKILL, **how)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Sequence
 
@@ -37,4 +38,5 @@ def worker(command: Sequence[str], number: int) -> Child:
         (*command, "--name", name),
         env=os.environ | PROCESS_ENVIRONMENT,
         stop_grace_s=DRAIN_S,
+        death_signal=signal.SIGKILL,
     )

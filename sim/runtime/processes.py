@@ -77,6 +77,9 @@ class Child:
     restart: Restart = Restart.ALWAYS
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 15.0
+    death_signal: signal.Signals | None = None
+    """What the kernel sends it when we die, however we die; None for `stop_signal`. SIGKILL suits whoever can take it
+    at any moment: a clean end might wait for a server that died with us, and nobody would put an end to the wait."""
     output: Path | None = None
     """File that gets what it prints; None for where ours goes."""
 
@@ -258,7 +261,7 @@ async def _spawn(child: Child) -> asyncio.subprocess.Process:
             stdout=output,
             stderr=subprocess.STDOUT if output is not None else None,
             start_new_session=True,
-            preexec_fn=functools.partial(_in_child, os.getpid(), child.stop_signal),
+            preexec_fn=functools.partial(_in_child, os.getpid(), child.death_signal or child.stop_signal),
         )
 
 

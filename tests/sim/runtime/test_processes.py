@@ -129,13 +129,19 @@ async def test_a_child_that_never_becomes_ready_is_an_error() -> None:
             await supervisor.start(Child("slow", python("import time; time.sleep(60)"), ready=never))
 
 
-async def test_no_child_survives_a_kill_of_its_supervisor(tmp_path: Path) -> None:
-    code = """
-import asyncio, sys
+PATIENT = "import time; time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+
+
+@pytest.mark.parametrize(("program", "death_signal"), [(PATIENT, "None"), (STUBBORN, "signal.SIGKILL")])
+async def test_no_child_survives_a_kill_of_its_supervisor(program: str, death_signal: str) -> None:
+    code = f"""
+import asyncio, signal, sys
 from sim.runtime.processes import Child, Supervisor
 async def main():
     async with Supervisor() as supervisor:
-        await supervisor.start(Child("sleeper", (sys.executable, "-c", "import time; time.sleep(60)")))
+        child = Child("sleeper", (sys.executable, "-c", {program!r}), death_signal={death_signal})
+        await supervisor.start(child)
         print(supervisor.pid("sleeper"), flush=True)
         await asyncio.sleep(60)
 asyncio.run(main())
