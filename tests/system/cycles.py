@@ -71,12 +71,12 @@ class Subnet:
     @property
     def cycles(self) -> CycleOptions:
         return CycleOptions(
-            environments="metaworld/reach-v3,metaworld/push-v3",
-            episodes_per_env=4,
+            environments="metaworld/reach-v3,metaworld/push-v3,metaworld/pick-place-v3",
+            episodes_per_env=3,
             observation_profile="state/1",
             action_timeout_ms=20_000,
             reset_timeout_ms=20_000,
-            max_timesteps=200,
+            max_timesteps=150,
             master_key_file=self.master_key,
         )
 
