@@ -40,7 +40,7 @@ MOMENT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 """When the plan's block began, for ever."""
 
 OUTCOMES = (EpisodeCompleted, EpisodeForfeited, EpisodeAbandoned)
-CYCLE_S = 100.0
+CYCLE_S = 150.0
 """How long a cycle may take on a busy machine."""
 
 EPISODE_RESULT = {
@@ -168,6 +168,11 @@ async def result_of(log: EventLog) -> Result:
 async def ended_since(log: EventLog, moment: datetime) -> int:
     """How many episodes ended after this moment."""
     return sum(isinstance(it.event, OUTCOMES) and it.time > moment for it in await all_events(log))
+
+
+async def tried_again(log: EventLog) -> int:
+    """How many outcomes came from a later attempt than the first."""
+    return sum(isinstance(it.event, EpisodeCompleted) and it.event.attempt > 1 for it in await all_events(log))
 
 
 def _of_outcome(event: EpisodeCompleted | EpisodeForfeited | EpisodeAbandoned) -> dict[str, object]:

@@ -19,10 +19,11 @@ from tests.system.cycles import (
     result_of,
     scored,
     some_outcomes,
+    tried_again,
 )
 from tests.system.reading import assert_served
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 COMMANDS = {
     "worker": "kinitro.py worker ",
@@ -33,6 +34,8 @@ COMMANDS = {
     "nats": "/nats-server -c ",
     "postgres": "/postgres -D ",
 }
+RUNNING_EPISODES = {"worker", "executor"}
+"""Whose end costs an attempt of each episode that was running."""
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -49,5 +52,6 @@ async def test_a_killed_child_changes_no_outcome_and_no_weight(
             await scored(log)
             assert await ended_since(log, killed_at) > 0, "the cycle was over before the kill"
             assert await result_of(log) == undisturbed
+            assert name not in RUNNING_EPISODES or await tried_again(log) > 0, "it ran no episode when it was killed"
             await assert_served(api, log)
             await running.stop()
