@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.server import run_api
+from api.server import listening, run_api
 from api.settings import ApiSettings
 from events.cli import LogOptions, ProcessOptions, open_log, options, run
 from projectors.commands import DatabaseOptions
@@ -45,6 +45,8 @@ def serve(
     """Serve the read models, the history and the weights over HTTP."""
 
     async def main(stop: asyncio.Event) -> None:
+        with listening(address.host, address.port):
+            pass  # before servers are started for nothing
         async with (
             context.obj.database(database.database_url) as database_url,
             context.obj.nats(log.nats_url) as nats_url,
