@@ -32,6 +32,9 @@ from events.streams import ensure_streams
 STREAMS_PATIENCE_S = 12.0
 """A cluster that has lost its leader is silent for up to 9 s; longer, and somebody should look."""
 
+CANCEL_AGAIN_S = 3.0
+"""`asyncio.wait_for` of Python 3.11 loses a cancellation that comes just as it ends."""
+
 
 class Misused(Exception):
     """The command was given something that it cannot work with. The message says what, and what to do."""
@@ -144,13 +147,13 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]], log_level: LogLevel = 
 
 
 def run_once(main: Callable[[], Awaitable[None]]) -> None:
-    """Runs a command that ends by itself; Ctrl-C interrupts it."""
-    logging.configure(LogLevel.WARNING)
+    """Runs a command that ends by itself; Ctrl-C interrupts it.
 
-    async def awaited() -> None:
-        await main()
-
-    uvloop.run(awaited())
+    Raises:
+        KeyboardInterrupt: it was interrupted.
+    """
+    if run(lambda stop: until(stop, main())):
+        raise KeyboardInterrupt
 
 
 async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> bool:
@@ -175,6 +178,8 @@ async def until(stop: asyncio.Event, work: Awaitable[Any]) -> None:
         if working.done():
             await working
     finally:
-        for task in (working, stopping):
-            task.cancel()
+        stopping.cancel()
+        while not working.done():
+            working.cancel()
+            await asyncio.wait({working}, timeout=CANCEL_AGAIN_S)
         await asyncio.gather(working, stopping, return_exceptions=True)

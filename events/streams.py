@@ -168,7 +168,8 @@ async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[
     for key in metadata.keys() - (info["config"].get("metadata") or {}).keys():
         lines.append(f"metadata: expected {key}, the stream has none; {_remedy(name, 'metadata', key, None)}")
     if lines:
-        raise StreamMismatch(f"stream {name} on {connection.address} has other settings: {'; '.join(lines)}")
+        head = f"stream {name} on {connection.address} has other settings:"
+        raise StreamMismatch(f"{head} {lines[0]}" if len(lines) == 1 else "\n".join([head, *lines]))
 
 
 async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:

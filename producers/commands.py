@@ -11,6 +11,7 @@ from typing import Annotated
 import structlog
 import typer
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 from rich.table import Table
 
 from events import display, subjects
@@ -294,7 +295,7 @@ async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: 
 
 
 def _report(progress: Progress) -> None:
-    fields = {name: getattr(progress, name) for name in progress.__dataclass_fields__}
+    fields = {name: to_jsonable_python(getattr(progress, name)) for name in progress.__dataclass_fields__}
     tell = log.warning if isinstance(progress, DiscoveryTrouble | Retrying) else log.info
     tell(type(progress).__name__, **fields)
 
