@@ -160,8 +160,7 @@ async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> boo
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # no signal handlers on this platform's loop
-            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     await main(stop)
     return stop.is_set()
 

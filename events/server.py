@@ -44,7 +44,7 @@ class AlreadyRunning(EmbeddedNatsError):
     """A server works on this data already; two would destroy it."""
 
 
-class NotReady(EmbeddedNatsError):
+class NotReady(EmbeddedNatsError, TimeoutError):
     """The server does not answer, or not with JetStream."""
 
 

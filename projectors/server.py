@@ -81,7 +81,7 @@ class UnsafeDirectory(EmbeddedPostgresError):
     """A directory that must be ours alone is not."""
 
 
-class NotReady(EmbeddedPostgresError):
+class NotReady(EmbeddedPostgresError, TimeoutError):
     """The server took no connection in time."""
 
 

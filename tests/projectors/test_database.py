@@ -12,7 +12,7 @@ from projectors.operations import init, status
 
 @pytest.mark.parametrize("url", ["mysql://u@h/d", "postgresql://u@h", "h/d", "", "postgresql://u@h/"])
 def test_what_is_no_url_of_a_postgresql_database_is_refused(url: str) -> None:
-    with pytest.raises(BadDatabaseUrl, match="correct it"):
+    with pytest.raises(BadDatabaseUrl, match="write it as postgresql:"):
         checked_url(url)
 
 
