@@ -16,13 +16,12 @@ from api.settings import ApiSettings
 from events.connection import Connection, connect
 from events.jetstream import JetStreamLog
 from events.log import LogUnavailable
-from projectors.database import DRIVER_ERRORS, open_engine, refuses_the_data, sqlstate
+from projectors.database import DRIVER_ERRORS, NO_SUCH_TABLE, open_engine, refuses_the_data, sqlstate
 
 T = TypeVar("T")
 
 CONNECTIONS_MAX = 10
 RECONNECT_S = 1.0
-UNDEFINED_TABLE, INVALID_SCHEMA_NAME = "42P01", "3F000"
 CACHED_PLAN_CHANGED = "0A000"
 """A rebuild has swapped in tables with other columns; asking again prepares the statement anew."""
 
@@ -69,7 +68,7 @@ class ReadModels:
 
     def _unavailable(self, error: BaseException) -> Problem:
         retry = {"Retry-After": "1"}
-        if sqlstate(error) in (UNDEFINED_TABLE, INVALID_SCHEMA_NAME):
+        if sqlstate(error) in NO_SUCH_TABLE:
             detail = "the database has no read models yet: start a projector, or run kinitro db init"
             return Problem(503, "read-models-missing", "Not ready", detail, headers=retry)
         if self._answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Table
@@ -10,6 +11,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Row = tuple[Any, ...]
+
+
+class WrongValue(ValueError):
+    """A value cannot stand in the column that it was meant for."""
 
 
 class Changes:
@@ -38,7 +43,7 @@ class Changes:
 
     def replace(self, table: Table, /, **row: Any) -> None:
         """The row with this primary key, as it is from now on. All columns must be named."""
-        key = tuple(row[column.name] for column in table.primary_key)
+        key = tuple([row[name] for name in _key_names(table)])
         self._replaced.setdefault(table, {})[key] = row
 
     def count(self, table: Table, key: dict[str, Any], /, **increments: int) -> None:
@@ -52,7 +57,17 @@ class Changes:
             row[name] += increment
 
     async def write(self, connection: AsyncConnection, schema: str) -> None:
-        """Writes everything within the transaction that is open on `connection`."""
+        """Writes everything within the transaction that is open on `connection`.
+
+        Raises:
+            WrongValue: a value has not the type of its column.
+        """
+        try:
+            await self._write(connection, schema)
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise WrongValue(f"a value does not fit its column: {error}") from error
+
+    async def _write(self, connection: AsyncConnection, schema: str) -> None:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         for table, rows in self._appended.items():
@@ -63,6 +78,11 @@ class Changes:
             await connection.execute(_replacement(table), _in_key_order(replaced))
         for table, counted in self._counted.items():
             await connection.execute(_addition(table), _in_key_order(counted))
+
+
+@cache
+def _key_names(table: Table) -> list[str]:
+    return [column.name for column in table.primary_key]
 
 
 def _in_key_order(rows: dict[Row, dict[str, Any]]) -> list[dict[str, Any]]:

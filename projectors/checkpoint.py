@@ -8,7 +8,7 @@ ProjectionError
 ├── LogReplaced          the log is not the one that was projected
 ├── ProjectionFailed     an event that it cannot project stopped it
 ├── ProjectionBehind     it did not reach a sequence in time
-└── ProjectionMissing    nothing was ever projected into this database
+└── LogGap               the log delivered events that do not follow each other
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import time
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, insert, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events.log import EventLog
+from projectors.database import NO_SUCH_TABLE, sqlstate
 
 POLL_INTERVAL_S = 0.02
 ERROR_LENGTH_MAX = 2_000
@@ -60,8 +62,8 @@ class ProjectionBehind(ProjectionError):
     """The projection did not reach the sequence in time; is a projector running?"""
 
 
-class ProjectionMissing(ProjectionError):
-    """The database holds no such projection; run `kinitro db init` or a projector."""
+class LogGap(ProjectionError):
+    """The log delivered events that do not follow each other; the position is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +155,7 @@ async def wait_for(engine: AsyncEngine, name: str, sequence: int, *, timeout_s: 
     scoped = engine.execution_options(schema_translate_map={None: name})
     deadline = time.monotonic() + timeout_s
     while True:
-        async with scoped.connect() as connection:
-            checkpoint = await read(connection)
+        checkpoint = await _found(scoped)
         if checkpoint.sequence >= sequence:
             return checkpoint
         if checkpoint.error is not None:
@@ -165,3 +166,13 @@ async def wait_for(engine: AsyncEngine, name: str, sequence: int, *, timeout_s: 
                 " is a projector running?"
             )
         await asyncio.sleep(POLL_INTERVAL_S)
+
+
+async def _found(scoped: AsyncEngine) -> Checkpoint:
+    try:
+        async with scoped.connect() as connection:
+            return await read(connection)
+    except DBAPIError as error:
+        if sqlstate(error) in NO_SUCH_TABLE:
+            return Checkpoint(version=0)  # no projector has begun yet
+        raise

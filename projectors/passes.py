@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from events.log import EventLog, Stored
+from events.log import EventLog
 from projectors.checkpoint import verify
-from projectors.feed import feeding
-from projectors.projector import Projector, decoded
+from projectors.feed import Batch, feeding
+from projectors.projector import Projector
 
 VERIFY_INTERVAL_S = 5.0
 """How long an idle projector waits before it looks whether log and database are still what they were."""
@@ -28,21 +28,22 @@ async def _pass(log: EventLog, projectors: Sequence[Projector], interrupt: async
     going = [projector for projector in projectors if not projector.stopped]
     if not going:
         return
-    after = min(projector.checkpoint.sequence for projector in going)
-    async with feeding(log, after=after, follow=follow) as feed:
+    positions = {projector.projection: projector.checkpoint.sequence for projector in going}
+    async with feeding(log, positions, follow=follow) as feed:
         while going and not interrupt.is_set() and not feed.ended:
             batch = await feed.next(interrupt, timeout_s=VERIFY_INTERVAL_S)
-            await _verify(log, going)
-            if batch:
-                await _apply(going, batch)
-            else:
+            verified = asyncio.create_task(_verify(log, going))
+            if batch is not None:
+                await _write(going, batch, verified)
+            await verified
+            if batch is None:
                 for projector in going:
                     await projector.confirm()
             going = [projector for projector in going if not projector.stopped]
 
 
 async def _verify(log: EventLog, projectors: Sequence[Projector]) -> None:
-    """Before every transaction: a log that was replaced while we followed it may go on with the very next number."""
+    """For every transaction: a log that was replaced while we followed it may go on with the very next number."""
     seen = set()
     for projector in projectors:
         if projector.checkpoint not in seen:
@@ -50,14 +51,12 @@ async def _verify(log: EventLog, projectors: Sequence[Projector]) -> None:
             seen.add(projector.checkpoint)
 
 
-async def _apply(projectors: Sequence[Projector], batch: Sequence[Stored]) -> None:
+async def _write(projectors: Sequence[Projector], batch: Batch, verified: asyncio.Task[None]) -> None:
     """One transaction for each. One that fails does not cut off another in the middle of its own."""
-    for stored in batch:
-        if interested := [projector for projector in projectors if projector.concerns(stored.subject)]:
-            recorded = decoded(stored)  # once for all, and not kept: many live objects are what costs here
-            for projector in interested:
-                projector.fold(stored, recorded)
-    results = await asyncio.gather(*(projector.flush(batch) for projector in projectors), return_exceptions=True)
+    results = await asyncio.gather(
+        *(each.write(batch.events, batch.changes(each.projection), verified) for each in projectors),
+        return_exceptions=True,
+    )
     for result in results:
         if isinstance(result, BaseException):
             raise result

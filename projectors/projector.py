@@ -1,4 +1,4 @@
-"""One projection, and the projector that folds events into its tables.
+"""One projection, and the projector that writes what events change in its tables.
 
 A projection is data: its name (which is also its PostgreSQL schema), the version of its tables and rules, the
 subjects it concerns itself with, and one pure function per event type that says what the event changes.
@@ -7,29 +7,28 @@ subjects it concerns itself with, and one pure function per event type that says
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.codec import CodecError, decode
-from events.envelope import RecordedEvent
+from events.codec import CodecError
 from events.event import Event
 from events.log import Stored
 from projectors import checkpoint
-from projectors.changes import Changes
+from projectors.arrival import Arrival, opened
+from projectors.changes import Changes, WrongValue
 from projectors.checkpoint import Checkpoint, Fenced, ProjectionFailed
 from projectors.database import DRIVER_ERRORS, refuses_the_data
 
-Handler = Callable[[RecordedEvent[Any], Changes], None]
+Handler = Callable[[Arrival, Changes], None]
 
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projection:
     """What is kept of the log in one PostgreSQL schema, and how it follows from the events."""
 
@@ -39,11 +38,26 @@ class Projection:
     metadata: MetaData
     """Its tables, all in the schema `name`."""
     subjects: re.Pattern[str]
-    """Matches the subjects of the events it needs; of others it keeps only the position."""
+    """Matches the subjects at which an event that cannot be read would matter here."""
     handlers: Mapping[type[Event], Handler]
 
+    def fold(self, stored: Stored, arrival: Arrival | CodecError, changes: Changes) -> None:
+        """Adds what one event changes.
 
-class _Unprojectable(Exception):
+        Raises:
+            Unprojectable: it cannot be read, or its handler cannot deal with it.
+        """
+        if isinstance(arrival, CodecError):
+            if self.subjects.match(stored.subject):
+                raise Unprojectable(_described(stored, arrival)) from arrival
+        elif handler := self.handlers.get(arrival.kind):
+            try:
+                handler(arrival, changes)
+            except Exception as error:
+                raise Unprojectable(_described(stored, error)) from error
+
+
+class Unprojectable(Exception):
     """An event has no place in the read model."""
 
 
@@ -55,11 +69,6 @@ class Projector:
         self.schema = schema
         self._engine = engine.execution_options(schema_translate_map={None: schema, projection.name: schema})
         self._log_identity = log_identity
-        self.concerns = projection.subjects.match
-        """Whether events at a subject leave more here than their position."""
-        self._handlers = projection.handlers
-        self._changes = Changes()
-        self._failure: _Unprojectable | None = None
         self.checkpoint = Checkpoint(projection.version)
 
     @property
@@ -81,9 +90,8 @@ class Projector:
         async with self._engine.connect() as connection:
             found = await checkpoint.read(connection)
         if found.sequence != self.checkpoint.sequence or found.version != self.checkpoint.version:
-            raise Fenced(
-                f"{self.projection.name} stands at sequence {found.sequence}, not {self.checkpoint.sequence}"
-            )
+            name, here = self.projection.name, self.checkpoint.sequence
+            raise Fenced(f"projection {name} stands at sequence {found.sequence}, not at {here}")
 
     async def forgive(self) -> None:
         """Tries again what has stopped it: this program may be a newer one, or the log restored."""
@@ -92,75 +100,63 @@ class Projector:
                 await checkpoint.record_error(connection, None, at=self.checkpoint.sequence)
             self.checkpoint = replace(self.checkpoint, error=None)
 
-    def fold(self, stored: Stored, recorded: RecordedEvent[Event] | CodecError) -> None:
-        """Notes what this event changes. Where that fails, `flush` finds out how far to go."""
-        if self._failure is None and stored.sequence > self.checkpoint.sequence:
-            try:
-                self._fold(stored, recorded, self._changes)
-            except _Unprojectable as error:
-                self._failure = error
+    async def write(self, batch: Sequence[Stored], changes: Changes | None, verified: Awaitable[None]) -> None:
+        """Writes what these consecutive events change. One that cannot be projected stops it before that.
 
-    async def flush(self, batch: Sequence[Stored]) -> None:
-        """Writes what was folded of these consecutive events. One that cannot be projected stops it before that.
+        Args:
+            batch: The events; those up to the checkpoint were seen before.
+            changes: What the others change; None where that could not be said of one of them.
+            verified: Returns once the log is known to be the one that was projected so far; nothing is committed
+                before, but the time is used.
 
         Raises:
+            LogReplaced: `verified` says so.
             Fenced: another projector was quicker.
             Anything in `DRIVER_ERRORS`: the database failed; what was not written yet is to be read again.
         """
-        changes, failure = self._changes, self._failure
-        self._changes, self._failure = Changes(), None
         fresh = batch[max(0, self.checkpoint.sequence + 1 - batch[0].sequence) :]
-        if not fresh:
+        if not fresh or self.stopped:
             return
         assert fresh[0].sequence == self.checkpoint.sequence + 1
         try:
-            if failure is not None:
-                raise failure
-            await self._commit(changes, fresh[-1])
-        except _Unprojectable:
-            await self._project_carefully(fresh)
+            if changes is not None:
+                await self._commit(changes, fresh[-1], verified)
+                return
+        except Unprojectable:
+            pass  # of which event that is true, is found out now
+        await verified
+        await self._write_carefully(fresh)
 
-    async def _project_carefully(self, fresh: Sequence[Stored]) -> None:
+    async def _write_carefully(self, fresh: Sequence[Stored]) -> None:
         """Halves the events until the one that is at fault stands alone; all before it are written."""
+        changes = Changes()
         try:
-            await self._commit(self._folded(fresh), fresh[-1])
-        except _Unprojectable as error:
+            for stored in fresh:
+                self.projection.fold(stored, opened(stored), changes)
+            await self._commit(changes, fresh[-1], None)
+        except Unprojectable as error:
             if len(fresh) == 1:
                 await self._stop(str(error))
                 return
             middle = len(fresh) // 2
-            await self._project_carefully(fresh[:middle])
+            await self._write_carefully(fresh[:middle])
             if not self.stopped:
-                await self._project_carefully(fresh[middle:])
+                await self._write_carefully(fresh[middle:])
 
-    def _folded(self, fresh: Sequence[Stored]) -> Changes:
-        changes = Changes()
-        for stored in fresh:
-            if self.concerns(stored.subject):
-                self._fold(stored, decoded(stored), changes)
-        return changes
-
-    def _fold(self, stored: Stored, recorded: RecordedEvent[Event] | CodecError, changes: Changes) -> None:
-        if isinstance(recorded, CodecError):
-            raise _Unprojectable(_described(stored, recorded)) from recorded
-        handler = self._handlers.get(type(recorded.event))
-        if handler is None:
-            return
-        try:
-            handler(recorded, changes)
-        except Exception as error:
-            raise _Unprojectable(_described(stored, error)) from error
-
-    async def _commit(self, changes: Changes, last: Stored) -> None:
+    async def _commit(self, changes: Changes, last: Stored, verified: Awaitable[None] | None) -> None:
         digest = checkpoint.digest_of(last.body)
         new = Checkpoint(self.checkpoint.version, last.sequence, self._log_identity, digest)
         try:
             async with self._engine.begin() as connection:
                 await checkpoint.advance(connection, self.checkpoint, new)
                 await changes.write(connection, self.schema)
+                if verified is not None:
+                    await verified
+        except WrongValue as error:
+            raise Unprojectable(_described(last, error)) from error
         except DRIVER_ERRORS as error:
             if refuses_the_data(error):
-                raise _Unprojectable(_described(last, error)) from error
+                raise Unprojectable(_described(last, error)) from error
             raise
         self.checkpoint = new
 
@@ -173,14 +169,6 @@ class Projector:
     def failure(self) -> ProjectionFailed:
         """Why it stopped, for whoever waits for it."""
         return ProjectionFailed(f"projection {self.projection.name}: {self.checkpoint.error}")
-
-
-def decoded(stored: Stored) -> RecordedEvent[Event] | CodecError:
-    """The event, or why it is none."""
-    try:
-        return decode(stored)
-    except CodecError as error:
-        return error
 
 
 def _described(stored: Stored, error: Exception) -> str:

@@ -20,9 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.log import EventLog, LogError
 from projectors import checkpoint, schemas
-from projectors.checkpoint import Fenced, LogReplaced, ProjectionFailed
+from projectors.checkpoint import Fenced, LogGap, LogReplaced, ProjectionFailed
 from projectors.database import DRIVER_ERRORS
-from projectors.feed import LogGap, first_of
+from projectors.feed import first_of
 from projectors.passes import VERIFY_INTERVAL_S, catch_up, follow
 from projectors.projector import Projection, Projector
 from projectors.rebuild import rebuild

@@ -113,16 +113,21 @@ class EmbeddedPostgres:
 
         Raises:
             AlreadyRunning: a living server has the data directory.
-            CannotPrepare: initdb failed, or the wheel is not installed.
+            CannotPrepare: initdb failed, the wheel is not installed, or the home cannot be written to.
             UnsafeDirectory: the socket directory belongs to somebody else.
         """
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _ensure_private(self._directory)
-        self._sockets.mkdir(exist_ok=True, mode=0o700)
-        _ensure_private(self._sockets)
-        if not self._data.exists():
-            self._initialize()
-        self._clear_stale_lock()
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _ensure_private(self._directory)
+            self._sockets.mkdir(exist_ok=True, mode=0o700)
+            _ensure_private(self._sockets)
+            if not self._data.exists():
+                self._initialize()
+            self._clear_stale_lock()
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CannotPrepare(
+                f"PostgreSQL cannot be prepared in {self._directory}: {error}; use another home"
+            ) from error
 
     async def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Returns once the server takes connections.

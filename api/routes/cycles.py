@@ -13,6 +13,8 @@ from api.answers import Part
 from api.dependencies import Models
 from api.problems import Problem, documented, not_found
 from api.routes.episodes import Episode
+from events.envelope import RecordedEvent
+from events.episodes import EpisodeOutcome
 from events.ids import TOKEN, CycleId, EnvId, EpisodeKey, Uid
 from projectors.cycles import queries
 from projectors.episodes import queries as episodes
@@ -122,7 +124,7 @@ async def episodes_of_cycle(
     """The episodes of a cycle that have ended. In a running cycle, later ones may sort before the cursor."""
     after = _after(cycle_id, cursor)
 
-    async def query(connection: AsyncConnection) -> list[episodes.Outcome]:
+    async def query(connection: AsyncConnection) -> list[RecordedEvent[EpisodeOutcome]]:
         found = await episodes.of_cycle(connection, cycle_id, uid=uid, env=env, after=after, limit=limit + 1)
         if not found:
             await _check_known(connection, cycle_id, uid, env)
@@ -131,7 +133,9 @@ async def episodes_of_cycle(
     found = await models.ask(query)
     page = found[:limit]
     more = len(found) > limit
-    return EpisodesPage(episodes=[Episode.of(each) for each in page], next_cursor=page[-1].key.id if more else None)
+    return EpisodesPage(
+        episodes=[Episode.of(each) for each in page], next_cursor=page[-1].event.key.id if more else None
+    )
 
 
 def _after(cycle: CycleId, cursor: str | None) -> EpisodeKey | None:

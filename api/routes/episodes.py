@@ -9,9 +9,16 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.answers import Part
 from api.dependencies import Models
 from api.problems import documented, not_found
+from events.envelope import RecordedEvent
+from events.episodes import (
+    EpisodeAbandoned,
+    EpisodeAttemptFailed,
+    EpisodeCompleted,
+    EpisodeForfeited,
+    EpisodeOutcome,
+)
 from events.ids import EpisodeKey, Hotkey
 from projectors.cycles import queries as cycles
 from projectors.episodes import queries
@@ -19,7 +26,7 @@ from projectors.episodes import queries
 router = APIRouter(prefix="/v1/episodes", tags=["episodes"])
 
 
-class Latency(Part):
+class Latency(BaseModel):
     """How long the policy took to answer."""
 
     calls: int
@@ -69,36 +76,30 @@ class Episode(BaseModel):
         )
 
     @classmethod
-    def of(cls, outcome: queries.Outcome) -> Episode:
-        return cls(
-            id=outcome.key.id,
-            cycle_id=outcome.key.cycle,
-            uid=outcome.key.uid,
-            hotkey=outcome.hotkey,
-            env=outcome.key.env,
-            index=outcome.key.index,
-            status=outcome.outcome,
-            success=outcome.success,
-            code=outcome.code,
-            detail=outcome.detail,
-            total_reward=outcome.total_reward,
-            steps=outcome.steps,
-            terminated=outcome.terminated,
-            truncated=outcome.truncated,
-            variation=outcome.variation,
-            action_digest=outcome.action_digest,
-            final_state_digest=outcome.final_state_digest,
-            latency=outcome.latency and Latency.model_validate(outcome.latency),
-            duration_s=outcome.duration_s,
-            worker=outcome.worker,
-            attempts_made=outcome.attempts,
-            ended_at=outcome.ended_at,
-            event_id=outcome.event_id,
-            sequence=outcome.sequence,
-        )
+    def of(cls, recorded: RecordedEvent[EpisodeOutcome]) -> Episode:
+        event = recorded.event
+        common = {
+            "id": event.key.id,
+            "cycle_id": event.cycle,
+            "uid": event.uid,
+            "hotkey": event.hotkey,
+            "env": event.env,
+            "index": event.index,
+            "ended_at": recorded.time,
+            "event_id": recorded.id,
+            "sequence": recorded.sequence,
+        }
+        more = event.model_dump(include={*cls.model_fields} - {*common})
+        match event:
+            case EpisodeCompleted(attempt=attempt):
+                return cls(status="completed", attempts_made=attempt, **common, **more)
+            case EpisodeForfeited(attempt=attempt):
+                return cls(status="forfeited", attempts_made=attempt, **common, **more)
+            case EpisodeAbandoned(attempts=attempts):
+                return cls(status="abandoned", attempts_made=attempts, **common, **more)
 
 
-class Attempt(Part):
+class Attempt(BaseModel):
     """One attempt in which we failed, not the policy."""
 
     attempt: int
@@ -108,6 +109,18 @@ class Attempt(Part):
     failed_at: datetime
     event_id: str
     sequence: int
+
+    @classmethod
+    def of(cls, recorded: RecordedEvent[EpisodeAttemptFailed]) -> Attempt:
+        return cls(
+            attempt=recorded.event.attempt,
+            code=recorded.event.code,
+            detail=recorded.event.detail,
+            worker=recorded.event.worker,
+            failed_at=recorded.time,
+            event_id=recorded.id,
+            sequence=recorded.sequence,
+        )
 
 
 class EpisodeAnswer(Episode):
@@ -121,8 +134,8 @@ async def episode(episode_id: Annotated[str, Path(max_length=200)], models: Mode
     """One episode with its outcome and its failed attempts."""
     key = _key(episode_id)
 
-    async def query(connection: AsyncConnection) -> tuple[Episode, list[queries.FailedAttempt]]:
-        failed = await queries.failed_attempts(connection, key)
+    async def query(connection: AsyncConnection) -> tuple[Episode, list[Attempt]]:
+        failed = [Attempt.of(each) for each in await queries.failed_attempts(connection, key)]
         if outcome := await queries.outcome(connection, key):
             return Episode.of(outcome), failed
         hotkey = await cycles.planned_hotkey(connection, key)
@@ -131,7 +144,7 @@ async def episode(episode_id: Annotated[str, Path(max_length=200)], models: Mode
         return Episode.pending(key, hotkey, len(failed)), failed
 
     found, failed = await models.ask(query)
-    return EpisodeAnswer(**dict(found), attempts=[Attempt.model_validate(each) for each in failed])
+    return EpisodeAnswer(**dict(found), attempts=failed)
 
 
 def _key(text: str) -> EpisodeKey:

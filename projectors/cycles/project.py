@@ -7,13 +7,17 @@ from typing import Any
 
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import RecordedEvent
-from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
+from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
+from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.cycles import tables
 from projectors.projector import Projection
 
+Ended = RecordedEvent[CycleSealed] | RecordedEvent[CycleAbandoned]
 
-def _planned(recorded: RecordedEvent[CyclePlanned], changes: Changes) -> None:
+
+def _planned(arrival: Arrival, changes: Changes) -> None:
+    recorded = arrival.recorded(CyclePlanned)
     plan = recorded.event
     changes.append(
         tables.plans,
@@ -29,44 +33,46 @@ def _planned(recorded: RecordedEvent[CyclePlanned], changes: Changes) -> None:
         changes.count(tables.progress, {"cycle": plan.cycle, "env": env})
 
 
-def _seeded(recorded: RecordedEvent[CycleSeeded], changes: Changes) -> None:
+def _seeded(arrival: Arrival, changes: Changes) -> None:
+    recorded = arrival.recorded(CycleSeeded)
     seed = recorded.event
     changes.append(
         tables.seeds, cycle=seed.cycle, block=seed.block, block_hash=seed.block_hash, seeded_at=recorded.time
     )
 
 
-def _sealed(recorded: RecordedEvent[CycleSealed], changes: Changes) -> None:
-    _ended(recorded, changes, "sealed")
+def _sealed(arrival: Arrival, changes: Changes) -> None:
+    _ended(arrival.recorded(CycleSealed), changes, "sealed")
 
 
-def _abandoned(recorded: RecordedEvent[CycleAbandoned], changes: Changes) -> None:
-    _ended(recorded, changes, "abandoned")
+def _abandoned(arrival: Arrival, changes: Changes) -> None:
+    _ended(arrival.recorded(CycleAbandoned), changes, "abandoned")
 
 
-def _ended(recorded: RecordedEvent[Any], changes: Changes, status: str) -> None:
+def _ended(recorded: Ended, changes: Changes, status: str) -> None:
     seal = recorded.event
     changes.append(tables.seals, cycle=seal.cycle, status=status, seal=seal.model_dump_json(), ended_at=recorded.time)
 
 
-def _episode_completed(recorded: RecordedEvent[EpisodeCompleted], changes: Changes) -> None:
-    changes.count(tables.progress, _key(recorded.event), completed=1, successful=int(recorded.event.success))
+def _episode_completed(arrival: Arrival, changes: Changes) -> None:
+    successful = int(arrival.data["success"] is True)
+    changes.count(tables.progress, _key(arrival), completed=1, successful=successful)
 
 
-def _episode_forfeited(recorded: RecordedEvent[EpisodeForfeited], changes: Changes) -> None:
-    changes.count(tables.progress, _key(recorded.event), forfeited=1)
+def _episode_forfeited(arrival: Arrival, changes: Changes) -> None:
+    changes.count(tables.progress, _key(arrival), forfeited=1)
 
 
-def _episode_abandoned(recorded: RecordedEvent[EpisodeAbandoned], changes: Changes) -> None:
-    changes.count(tables.progress, _key(recorded.event), abandoned=1)
+def _episode_abandoned(arrival: Arrival, changes: Changes) -> None:
+    changes.count(tables.progress, _key(arrival), abandoned=1)
 
 
-def _attempt_failed(recorded: RecordedEvent[EpisodeAttemptFailed], changes: Changes) -> None:
-    changes.count(tables.progress, _key(recorded.event), attempts_failed=1)
+def _attempt_failed(arrival: Arrival, changes: Changes) -> None:
+    changes.count(tables.progress, _key(arrival), attempts_failed=1)
 
 
-def _key(event: EpisodeOutcome | EpisodeAttemptFailed) -> dict[str, Any]:
-    return {"cycle": event.cycle, "env": event.env}
+def _key(arrival: Arrival) -> dict[str, Any]:
+    return {"cycle": arrival.data["cycle"], "env": arrival.data["env"]}
 
 
 PROJECTION = Projection(

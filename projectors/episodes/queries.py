@@ -1,66 +1,25 @@
-"""What the read model of episodes answers."""
+"""What the read model of episodes answers: the events themselves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import Row, Table, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Uid
+from events import subjects
+from events.codec import decode, decode_as
+from events.envelope import RecordedEvent
+from events.episodes import (
+    EpisodeAbandoned,
+    EpisodeAttemptFailed,
+    EpisodeCompleted,
+    EpisodeForfeited,
+    EpisodeOutcome,
+)
+from events.ids import CycleId, EnvId, EpisodeKey, Uid
+from events.log import Stored
 from projectors.episodes.tables import attempts, outcomes
-
-OutcomeKind = Literal["completed", "forfeited", "abandoned"]
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """How long the policy took to answer."""
-
-    calls: int
-    p50_ms: float
-    max_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one episode ended. What does not apply to its kind of outcome is None."""
-
-    key: EpisodeKey
-    hotkey: Hotkey
-    outcome: OutcomeKind
-    attempts: int
-    code: str | None
-    detail: str | None
-    success: bool | None
-    total_reward: float | None
-    steps: int | None
-    terminated: bool | None
-    truncated: bool | None
-    variation: dict[str, float] | None
-    action_digest: str | None
-    final_state_digest: str | None
-    latency: Latency | None
-    duration_s: float | None
-    worker: str | None
-    ended_at: datetime
-    event_id: str
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """One attempt in which we failed, not the policy."""
-
-    attempt: int
-    code: str
-    detail: str
-    worker: str
-    failed_at: datetime
-    event_id: str
-    sequence: int
 
 
 async def of_cycle(
@@ -71,7 +30,7 @@ async def of_cycle(
     env: EnvId | None = None,
     after: EpisodeKey | None = None,
     limit: int,
-) -> list[Outcome]:
+) -> list[RecordedEvent[EpisodeOutcome]]:
     """At most `limit` outcomes of a cycle past `after`, ordered by uid, environment and index."""
     query = select(outcomes).where(outcomes.c.cycle == cycle)
     if uid is not None:
@@ -84,56 +43,28 @@ async def of_cycle(
     return [_outcome(row) for row in await connection.execute(query.order_by(*place).limit(limit))]
 
 
-async def outcome(connection: AsyncConnection, key: EpisodeKey) -> Outcome | None:
+async def outcome(connection: AsyncConnection, key: EpisodeKey) -> RecordedEvent[EpisodeOutcome] | None:
     row = (await connection.execute(select(outcomes).where(*_is(outcomes, key)))).one_or_none()
     return None if row is None else _outcome(row)
 
 
-async def failed_attempts(connection: AsyncConnection, key: EpisodeKey) -> list[FailedAttempt]:
+async def failed_attempts(connection: AsyncConnection, key: EpisodeKey) -> list[RecordedEvent[EpisodeAttemptFailed]]:
     """The attempts of this episode in which we failed, in order."""
     query = select(attempts).where(*_is(attempts, key)).order_by(attempts.c.attempt)
     return [
-        FailedAttempt(row.attempt, row.code, row.detail, row.worker, row.failed_at, row.event_id, row.sequence)
+        decode_as(EpisodeAttemptFailed, Stored(row.sequence, subjects.attempt(key, row.attempt), row.event))
         for row in await connection.execute(query)
     ]
 
 
-def _is(table: Any, key: EpisodeKey) -> list[Any]:
-    return [
-        table.c.cycle == key.cycle,
-        table.c.uid == key.uid,
-        table.c.env == key.env,
-        table.c.index == key.index,
-    ]
+def _is(table: Table, key: EpisodeKey) -> list[Any]:
+    columns = table.c
+    return [columns.cycle == key.cycle, columns.uid == key.uid, columns.env == key.env, columns.index == key.index]
 
 
-def _outcome(row: Row[Any]) -> Outcome:
+def _outcome(row: Row[Any]) -> RecordedEvent[EpisodeOutcome]:
     value = row._mapping  # `row.index` would be the tuple's own method
-    return Outcome(
-        key=EpisodeKey(value["cycle"], value["uid"], value["env"], value["index"]),
-        hotkey=value["hotkey"],
-        outcome=value["outcome"],
-        attempts=value["attempts"],
-        code=value["code"],
-        detail=value["detail"],
-        success=value["success"],
-        total_reward=value["total_reward"],
-        steps=value["steps"],
-        terminated=value["terminated"],
-        truncated=value["truncated"],
-        variation=value["variation"],
-        action_digest=value["action_digest"],
-        final_state_digest=value["final_state_digest"],
-        latency=_latency(value),
-        duration_s=value["duration_s"],
-        worker=value["worker"],
-        ended_at=value["ended_at"],
-        event_id=value["event_id"],
-        sequence=value["sequence"],
-    )
-
-
-def _latency(value: Any) -> Latency | None:
-    if value["act_calls"] is None:
-        return None
-    return Latency(value["act_calls"], value["act_p50_ms"], value["act_max_ms"])
+    key = EpisodeKey(value["cycle"], value["uid"], value["env"], value["index"])
+    recorded = decode(Stored(value["sequence"], subjects.outcome(key), value["event"]))
+    assert isinstance(recorded.event, EpisodeCompleted | EpisodeForfeited | EpisodeAbandoned)
+    return recorded  # type: ignore[return-value]  # the check above narrows the payload, not the wrapper

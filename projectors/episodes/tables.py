@@ -1,10 +1,14 @@
-"""Episodes: the one outcome of each, and the attempts in which we failed."""
+"""Episodes: the one outcome of each, and the attempts in which we failed.
+
+A row holds the event itself, byte for byte, beside what it is searched by. Nearly every event of a log is an outcome,
+and taking each apart into columns would cost more than reading and writing it.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, Table
 
-from projectors.columns import Document, Moment, Name
+from projectors.columns import Name
 
 NAME = "episodes"
 VERSION = 1
@@ -18,27 +22,9 @@ outcomes = Table(
     Column("uid", Integer, primary_key=True, autoincrement=False),
     Column("env", Name, primary_key=True),
     Column("index", Integer, primary_key=True, autoincrement=False),
-    Column("hotkey", Text, nullable=False),
-    Column("outcome", Text, nullable=False, comment="completed, forfeited or abandoned"),
-    Column("attempts", Integer, nullable=False, comment="how many there were, the last included"),
-    Column("code", Text, comment="why it was forfeited or abandoned"),
-    Column("detail", Text),
-    Column("success", Boolean),
-    Column("total_reward", Double),
-    Column("steps", Integer),
-    Column("terminated", Boolean),
-    Column("truncated", Boolean),
-    Column("variation", Document),
-    Column("action_digest", Text),
-    Column("final_state_digest", Text),
-    Column("act_calls", Integer),
-    Column("act_p50_ms", Double),
-    Column("act_max_ms", Double),
-    Column("duration_s", Double),
-    Column("worker", Text),
-    Column("ended_at", Moment, nullable=False),
-    Column("event_id", Text, nullable=False),
+    Column("success", Boolean, comment="NULL where nothing can be said: the episode was abandoned"),
     Column("sequence", BigInteger, nullable=False),
+    Column("event", LargeBinary, nullable=False),
 )
 """In the order of its key a cycle's episodes are paged through."""
 
@@ -50,11 +36,7 @@ attempts = Table(
     Column("env", Name, primary_key=True),
     Column("index", Integer, primary_key=True, autoincrement=False),
     Column("attempt", Integer, primary_key=True, autoincrement=False),
-    Column("code", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("worker", Text, nullable=False),
-    Column("failed_at", Moment, nullable=False),
-    Column("event_id", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),
+    Column("event", LargeBinary, nullable=False),
 )
 """Failed ones only; the last attempt is the outcome's."""

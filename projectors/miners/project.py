@@ -7,12 +7,27 @@ import re
 from events.envelope import RecordedEvent
 from events.episodes import EpisodeCompleted, EpisodeForfeited
 from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.miners import tables
 from projectors.projector import Projection
 
 
-def _committed(recorded: RecordedEvent[MinerDiscovered | MinerCommitmentChanged], changes: Changes) -> None:
+def _discovered(arrival: Arrival, changes: Changes) -> None:
+    _committed(arrival.recorded(MinerDiscovered), changes)
+
+
+def _commitment_changed(arrival: Arrival, changes: Changes) -> None:
+    _committed(arrival.recorded(MinerCommitmentChanged), changes)
+
+
+def _departed(arrival: Arrival, changes: Changes) -> None:
+    _registration(arrival.recorded(MinerDeparted), changes, registered=False)
+
+
+def _committed(
+    recorded: RecordedEvent[MinerDiscovered] | RecordedEvent[MinerCommitmentChanged], changes: Changes
+) -> None:
     _registration(recorded, changes, registered=True)
     commitment = recorded.event.commitment
     changes.replace(
@@ -25,12 +40,8 @@ def _committed(recorded: RecordedEvent[MinerDiscovered | MinerCommitmentChanged]
     )
 
 
-def _departed(recorded: RecordedEvent[MinerDeparted], changes: Changes) -> None:
-    _registration(recorded, changes, registered=False)
-
-
 def _registration(
-    recorded: RecordedEvent[MinerDiscovered | MinerCommitmentChanged | MinerDeparted],
+    recorded: RecordedEvent[MinerDiscovered] | RecordedEvent[MinerCommitmentChanged] | RecordedEvent[MinerDeparted],
     changes: Changes,
     *,
     registered: bool,
@@ -46,12 +57,12 @@ def _registration(
     )
 
 
-def _evaluated(recorded: RecordedEvent[EpisodeCompleted | EpisodeForfeited], changes: Changes) -> None:
+def _evaluated(arrival: Arrival, changes: Changes) -> None:
     changes.replace(
         tables.evaluations,
-        hotkey=recorded.event.hotkey,
-        last_evaluated=recorded.time,
-        last_cycle=recorded.event.cycle,
+        hotkey=arrival.data["hotkey"],
+        last_evaluated=arrival.time,
+        last_cycle=arrival.data["cycle"],
     )
 
 
@@ -61,8 +72,8 @@ PROJECTION = Projection(
     metadata=tables.metadata,
     subjects=re.compile(r"evt\.(miner\.|cycle\.\d+\.episode\.)"),
     handlers={
-        MinerDiscovered: _committed,
-        MinerCommitmentChanged: _committed,
+        MinerDiscovered: _discovered,
+        MinerCommitmentChanged: _commitment_changed,
         MinerDeparted: _departed,
         EpisodeCompleted: _evaluated,
         EpisodeForfeited: _evaluated,

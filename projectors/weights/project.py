@@ -7,15 +7,16 @@ from collections.abc import Sequence
 
 import orjson
 
-from events.envelope import RecordedEvent
 from events.ids import CycleId
 from events.weights import MinerStanding, WeightsComputed, WeightsWithheld
+from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.projector import Projection
 from projectors.weights import tables
 
 
-def _computed(recorded: RecordedEvent[WeightsComputed], changes: Changes) -> None:
+def _computed(arrival: Arrival, changes: Changes) -> None:
+    recorded = arrival.recorded(WeightsComputed)
     event = recorded.event
     changes.append(
         tables.results,
@@ -33,7 +34,8 @@ def _computed(recorded: RecordedEvent[WeightsComputed], changes: Changes) -> Non
     _standings(event.cycle, event.standings, changes)
 
 
-def _withheld(recorded: RecordedEvent[WeightsWithheld], changes: Changes) -> None:
+def _withheld(arrival: Arrival, changes: Changes) -> None:
+    recorded = arrival.recorded(WeightsWithheld)
     event = recorded.event
     changes.append(
         tables.results,

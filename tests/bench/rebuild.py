@@ -28,7 +28,7 @@ from tests.fixtures.nats import NatsProcess
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import projected, running, write
 
-EVENTS = 50_000
+EVENTS = 100_000
 ROUNDS = 3
 MINERS, EPISODES = 64, 20
 ENVIRONMENTS = tuple(EnvId(f"metaworld/task-{number}-v3") for number in range(8))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from events.codec import decode, draft
+from events.codec import draft
 from events.envelope import begin
 from events.event import Event
 from events.log import Draft
@@ -113,14 +114,34 @@ async def test_a_row_that_the_database_refuses_stops_the_projection_right_before
     log = await log_of(*events)
     stored = await log.at(100)
     assert stored is not None
-    second = draft(begin(decode(stored).event, source="/test"))._replace(expected_last=stored.sequence)
-    (again,) = await log.append([second])
+    elsewhere = f"{stored.subject}.again"
+    again = await spoil(log, elsewhere, orjson.dumps(orjson.loads(stored.body) | {"subject": elsewhere}))
     end = await write(log, *large_cycle(2))
     async with running(log, database_url):
         await projected(engine, end, ["cycles", "miners", "weights"])
         with pytest.raises(ProjectionFailed, match=f"sequence {again} .*UniqueViolation"):
             await wait_for(engine, "episodes", end, timeout_s=10)
     assert await outcome_rows(engine) == 8 * 4 * 10
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "stopped"),
+    [
+        ("success", "yes", {"episodes"}),
+        ("uid", "0", {"episodes"}),
+        ("cycle", "1", {"cycles", "episodes", "miners"}),
+        ("hotkey", None, {"miners"}),
+    ],
+)
+async def test_an_outcome_with_a_wrong_field_stops_the_projections_that_need_it(
+    engine: AsyncEngine, database_url: str, field: str, value: object, stopped: set[str]
+) -> None:
+    log = await log_of(facts.planned(), facts.completed(facts.key(uid=1)))
+    document = orjson.loads(draft(begin(facts.completed(), source="/test")).body)
+    document["data"][field] = value
+    await spoil(log, document["subject"], orjson.dumps(document))
+    await project(log, engine, database_url, failing=sorted(stopped))
+    assert {each.name for each in (await status(log, database_url)).projections if each.error} == stopped
 
 
 async def test_a_stopped_projection_is_tried_again_by_a_new_process(engine: AsyncEngine, database_url: str) -> None:
@@ -230,6 +251,13 @@ async def test_it_waits_for_a_database_that_is_away_when_it_starts(postgres_alon
         postgres_alone.start()
         await postgres_alone.server.wait_ready()
         await eventually(lambda: is_projected(url, log))
+
+
+async def test_waiting_before_any_projector_has_begun_is_no_error_of_the_database(empty_database_url: str) -> None:
+    engine = open_engine(empty_database_url, role="test", command_timeout_s=5)
+    with pytest.raises(ProjectionBehind, match="at sequence 0"):
+        await wait_for(engine, EPISODES.name, 1, timeout_s=0.05)
+    await engine.dispose()
 
 
 async def test_waiting_for_a_sequence_that_does_not_come_says_where_the_projection_is(engine: AsyncEngine) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from projectors import unprivileged
 from projectors.database import create_database, open_engine
-from projectors.server import AlreadyRunning, EmbeddedPostgres, NotReady, UnsafeDirectory
+from projectors.server import AlreadyRunning, CannotPrepare, EmbeddedPostgres, NotReady, UnsafeDirectory
 from tests.fixtures.postgres import RunningPostgres
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
@@ -185,6 +185,12 @@ async def test_an_initialisation_that_was_cut_off_is_done_again(alone: RunningPo
     (home / "data").rename(home / "data.new")
     alone.start()
     await alone.server.wait_ready()
+
+
+def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    with pytest.raises(CannotPrepare, match="use another home"):
+        EmbeddedPostgres(tmp_path / "home").prepare()
 
 
 async def test_a_server_that_is_not_there_is_not_ready(tmp_path: Path) -> None:
