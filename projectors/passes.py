@@ -33,9 +33,12 @@ async def _pass(log: EventLog, projectors: Sequence[Projector], interrupt: async
         while going and not interrupt.is_set() and not feed.ended:
             batch = await feed.next(interrupt, timeout_s=VERIFY_INTERVAL_S)
             verified = asyncio.create_task(_verify(log, going))
-            if batch is not None:
-                await _write(going, batch, verified)
-            await verified
+            try:
+                if batch is not None:
+                    await _write(going, batch, verified)
+                await verified
+            finally:
+                verified.cancel()
             if batch is None:
                 for projector in going:
                     await projector.confirm()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -30,6 +30,8 @@ from projectors.rebuild import rebuild
 BEHIND_EVENTS_MIN = 20_000
 """A projection this far behind the first catches up apart, so that the others need not wait for it."""
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.1, 10.0
+STOP_GRACE_S = 3.0
+"""How long a session may take to end between transactions; then it is cut off in the middle of one."""
 STEADY_S = 30.0
 """A session that lasted this long was healthy: the next failure waits the shortest time again."""
 
@@ -57,7 +59,7 @@ class Runner:
         while not self.stop.is_set():
             started = asyncio.get_running_loop().time()
             try:
-                await self._session()
+                await self._unless_stopped(self._session())
                 continue
             except LogReplaced as error:
                 await self._record_everywhere(error)
@@ -70,6 +72,21 @@ class Runner:
                 backoff_s = BACKOFF_MIN_S
             await first_of(self.stop, timeout_s=backoff_s * random.uniform(0.5, 1.5))
             backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+
+    async def _unless_stopped(self, session: Coroutine[None, None, None]) -> None:
+        """Ends with the session, or soon after `stop`: a log that is away would keep it waiting for long."""
+        task = asyncio.create_task(session)
+        stopping = asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                await asyncio.wait({task}, timeout=STOP_GRACE_S)
+            if task.done():
+                await task
+        finally:
+            stopping.cancel()
+            task.cancel()
+            await asyncio.wait({task})
 
     async def _session(self) -> None:
         log_identity = await self.log.identity()
@@ -135,8 +152,11 @@ class Runner:
             await checkpoint.record_error(connection, reason)
 
     async def _record_everywhere(self, error: LogReplaced) -> None:
-        for projection in self.projections:
-            await self._record(projection, str(error))
+        try:
+            for projection in self.projections:
+                await self._record(projection, str(error))
+        except DRIVER_ERRORS as failure:
+            logger.warning("the reason could not be stored", error=type(failure).__name__, detail=_brief(failure))
 
 
 def _brief(error: BaseException) -> str:

@@ -9,22 +9,26 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.codec import draft
+from events.connection import connect
 from events.envelope import begin
 from events.event import Event
+from events.jetstream import JetStreamLog
 from events.log import Draft
 from events.memory import MemoryLog
+from events.streams import ensure_streams
 from projectors.checkpoint import LogReplaced, ProjectionBehind, ProjectionFailed, wait_for
 from projectors.cycles.project import PROJECTION as CYCLES
 from projectors.database import create_database, open_engine
 from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.miners.project import PROJECTION as MINERS
 from projectors.operations import init, reset, run_projectors, status
-from projectors.runner import Runner
+from projectors.runner import STOP_GRACE_S, Runner
 from projectors.topics import PROJECTIONS
 from projectors.weights.project import PROJECTION as WEIGHTS
 from tests.controls import facts
 from tests.controls.cycles import large_cycle
 from tests.eventually import eventually
+from tests.fixtures.nats import NatsProcess
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import project, projected, running, write
 from tests.projectors.dumps import counted, dump, expected_counts, outcome_rows
@@ -240,6 +244,22 @@ async def test_postgresql_may_go_away_and_come_back(postgres_alone: RunningPostg
     engine = open_engine(url, role="test", command_timeout_s=5)
     assert await counted(engine) == expected_counts(events)
     await engine.dispose()
+
+
+async def test_it_ends_soon_when_it_is_told_to_although_the_log_is_away(
+    engine: AsyncEngine, database_url: str, nats_alone: NatsProcess
+) -> None:
+    async with await connect(nats_alone.url, "tests") as connection:
+        await ensure_streams(connection)
+        log = JetStreamLog(connection)
+        await write(log, facts.planned())
+        stop = asyncio.Event()
+        task = asyncio.create_task(run_projectors(log, database_url, stop=stop))
+        await projected(engine, 1)
+        nats_alone.kill()
+        await eventually(lambda: not connection.client.is_connected)
+        stop.set()
+        await asyncio.wait_for(task, STOP_GRACE_S + 5)
 
 
 async def test_it_waits_for_a_database_that_is_away_when_it_starts(postgres_alone: RunningPostgres) -> None:
