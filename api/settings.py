@@ -12,7 +12,7 @@ class ApiSettings:
     database_url: str
     nats_url: str
     eval_interval_s: float = 3600.0
-    """From the end of one cycle to the beginning of the next; for `next_eval_in_seconds` only."""
+    """From plan to plan, as the scheduler has it; for `next_eval_in_seconds` only."""
     database_timeout_s: float = 5.0
     """For each answer: all its queries together."""
     log_timeout_s: float = 2.0

@@ -58,7 +58,7 @@ async def status(resources: All) -> StatusAnswer:
 
 
 def _next_eval_in_s(overview: cycles.Overview, resources: All) -> float | None:
-    if overview.last_ended_at is None:
+    if overview.last_planned_at is None:
         return None
-    due = overview.last_ended_at + timedelta(seconds=resources.settings.eval_interval_s)
+    due = overview.last_planned_at + timedelta(seconds=resources.settings.eval_interval_s)
     return max(0.0, (due - resources.clock()).total_seconds())

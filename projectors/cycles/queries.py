@@ -73,7 +73,7 @@ class Overview:
     last_completed_cycle: CycleId | None
     last_completed_block: int | None
     latest_block: int | None
-    last_ended_at: datetime | None
+    last_planned_at: datetime | None
     environments: tuple[EnvId, ...]
     """Of the newest plan."""
 
@@ -139,7 +139,6 @@ async def environments(connection: AsyncConnection) -> list[EnvironmentSummary]:
 
 
 async def overview(connection: AsyncConnection) -> Overview:
-    ended = select(func.max(seals.c.ended_at)).scalar_subquery()
     completed = select(func.max(seals.c.cycle)).where(seals.c.status == "sealed").scalar_subquery()
     current = (
         select(func.max(plans.c.cycle))
@@ -162,7 +161,7 @@ async def overview(connection: AsyncConnection) -> Overview:
                 func.greatest(func.max(plans.c.block), select(func.max(seeds.c.block)).scalar_subquery()).label(
                     "latest"
                 ),
-                ended.label("ended_at"),
+                func.max(plans.c.planned_at).label("planned_at"),
                 plan.label("plan"),
             )
         )
@@ -173,7 +172,7 @@ async def overview(connection: AsyncConnection) -> Overview:
         last_completed_cycle=row.completed,
         last_completed_block=row.block,
         latest_block=row.latest,
-        last_ended_at=row.ended_at,
+        last_planned_at=row.planned_at,
         environments=tuple(row.plan["environments"]) if row.plan else (),
     )
 
