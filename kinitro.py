@@ -260,7 +260,8 @@ def run_cycle(
 ) -> None:
     """Run the next cycle now, or the one that is running to its end, and show what comes out.
 
-    Where a backend is running (here, or at --nats-url) its executors do the work; otherwise they are run meanwhile.
+    Where somebody runs the servers already (here, or at --nats-url) the executors there do the work; start one if
+    there is none. Otherwise servers and an executor are run meanwhile.
     """
 
     async def main(stop: asyncio.Event) -> None:
