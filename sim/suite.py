@@ -77,7 +77,7 @@ def make(env: EnvId, profile: ObservationProfile, *, max_steps: int, renderer: R
         UnknownEnvironment: no such environment.
         GraphicsUnavailable: the profile has cameras, and no OpenGL can be loaded.
     """
-    from sim.metaworld import (
+    from sim.metaworld.environment import (
         MetaWorldEnvironment,
     )  # loads MuJoCo and MetaWorld, which most callers never need
 

@@ -23,7 +23,7 @@ from sim.cameras import RGB84_1, STATE_1, ObservationProfile, Renderer
 from sim.episode import EpisodeSpec, run_episode
 from sim.experts import PolicyKind, decide
 from sim.http_policy import HttpPolicy
-from sim.metaworld import MetaWorldEnvironment
+from sim.metaworld.environment import MetaWorldEnvironment
 from sim.policy_server import PolicyServer
 from sim.rl_interface import encode_act_request
 from sim.stage import SimulationThread

@@ -12,7 +12,7 @@ from events.ids import EnvId, Seed
 from sim.cameras import RGB84_1, STATE_1, Renderer, find_profile
 from sim.episode import EpisodeSpec, run_episode
 from sim.errors import UnknownProfile
-from sim.metaworld import MetaWorldEnvironment
+from sim.metaworld.environment import MetaWorldEnvironment
 from sim.rl_interface import decode_act_request, encode_act_request
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS, make

@@ -13,7 +13,7 @@ from events.ids import EnvId, Seed
 from sim.cameras import STATE_1
 from sim.environment import Environment
 from sim.errors import InvalidAction, SimulationFailed
-from sim.metaworld import MetaWorldEnvironment
+from sim.metaworld.environment import MetaWorldEnvironment
 from sim.rl_interface import Action
 from sim.suite import DEFAULT_ENVIRONMENTS, make
 from tests.sim.in_process import NOTHING, expert, run_expert, twist

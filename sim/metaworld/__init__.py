@@ -1,0 +1,1 @@
+"""MetaWorld's manipulation tasks behind the `Environment` protocol."""
