@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel
 
+from events import upcasts
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
@@ -45,7 +46,11 @@ TYPES: dict[str, type[Event]] = {
     )
 }
 
-UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    (CyclePlanned.type, 1): upcasts.plan_1,
+    (EpisodeCompleted.type, 1): upcasts.completed_1,
+    (EpisodeForfeited.type, 1): upcasts.forfeited_1,
+}
 """(type, old version) -> a function from the old `data` to that of the next version."""
 
 

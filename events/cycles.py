@@ -11,6 +11,7 @@ from events.event import Event, Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, EnvId
 from events.miners import Commitment
 from events.rules import ScoringRules
+from events.variation import VariationRanges
 
 
 class RosterEntry(Value):
@@ -31,6 +32,10 @@ class EpisodeTerms(Value):
     reset_deadline_ms: Annotated[int, Field(ge=1)]
     attempts_max: Annotated[int, Field(ge=1, le=100)]
     """How often we may fail (not the policy) before the episode is abandoned."""
+    forfeits_in_row_max: Annotated[int, Field(ge=1)] | None
+    """So many forfeits of a miner in a row, and its other episodes wait for a last chance. None: no limit."""
+    variation: VariationRanges
+    """What the seed of an episode may change in the simulation."""
 
 
 class CyclePlanned(Event):
@@ -40,6 +45,7 @@ class CyclePlanned(Event):
     """
 
     type: ClassVar[str] = "kinitro.cycle.planned"
+    schema_version: ClassVar[int] = 2
     cycle: Annotated[CycleId, Field(ge=1)]
     block: Annotated[int, Field(ge=0)]
     roster: tuple[RosterEntry, ...]

@@ -37,6 +37,8 @@ class ForfeitCode(StrEnum):
     """An action channel of the wrong length."""
     NON_FINITE = "non_finite"
     """NaN or an infinity in an action."""
+    GIVEN_UP = "given_up"
+    """Too many of the policy's episodes in a row were forfeited, and its last chance too: this one was not run."""
 
 
 class FailureCode(StrEnum):
@@ -64,6 +66,25 @@ class ActLatency(Value):
     max_ms: Annotated[float, Field(ge=0)]
 
 
+class Evidence(Value):
+    """What a second simulation of the episode must agree with, and where the first one ran.
+
+    Of what the seed drew only a digest: an outcome is public at once, while other miners may have the same episode
+    still before them, and where its objects stand is what their policies are to find out.
+    """
+
+    action_digest: Hex256
+    """SHA-256 over the native actions in step order, each value as little-endian float32."""
+    final_state_digest: Hex256
+    """SHA-256 over the simulator's state after the last step, as little-endian float64."""
+    variation_digest: Hex256
+    """SHA-256 over the JSON object of name -> number of what the seed drew: sorted names, no spaces."""
+    versions: dict[str, str]
+    """Of everything that affects physics, where the episode ran."""
+    machine: Text
+    """The machine's architecture and processor, and those of its instruction sets that can change a digit."""
+
+
 class _EpisodeEvent(Event):
     cycle: CycleId
     uid: UidField
@@ -80,16 +101,14 @@ class EpisodeCompleted(_EpisodeEvent):
     """The episode ran to its end: success (`terminated`) or the step limit (`truncated`)."""
 
     type: ClassVar[str] = "kinitro.episode.completed"
+    schema_version: ClassVar[int] = 2
     attempt: Annotated[int, Field(ge=1)]
     success: bool
     total_reward: float
     steps: Annotated[int, Field(ge=0)]
     terminated: bool
     truncated: bool
-    variation: dict[str, float]
-    """What the seed drew, by name: object and goal placement."""
-    action_digest: Hex256
-    final_state_digest: Hex256
+    evidence: Evidence
     latency: ActLatency
     duration_s: Annotated[float, Field(ge=0)]
     worker: Text
@@ -99,11 +118,14 @@ class EpisodeForfeited(_EpisodeEvent):
     """The policy failed. It counts as not a success."""
 
     type: ClassVar[str] = "kinitro.episode.forfeited"
+    schema_version: ClassVar[int] = 2
     attempt: Annotated[int, Field(ge=1)]
     code: ForfeitCode
     detail: Text
     """What was expected, what came, and what the miner can do."""
     steps: Annotated[int, Field(ge=0)]
+    evidence: Evidence | None
+    """Of the steps before the failure. None if the episode was not begun, or was recorded by version 1."""
     latency: ActLatency
     duration_s: Annotated[float, Field(ge=0)]
     worker: Text

@@ -25,6 +25,7 @@ from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import EventLog, Stored
 from events.rules import PointScheme, ScoringRules
+from events.variation import NO_VARIATION
 from events.weights import WeightsComputed, WeightsWithheld
 from producers.blocks import ClockBlocks
 from producers.cycles.master_key import read_or_create_master_key
@@ -173,6 +174,8 @@ class CycleOptions:
             act_deadline_ms=self.action_timeout_ms,
             reset_deadline_ms=self.reset_timeout_ms,
             attempts_max=self.attempts,
+            forfeits_in_row_max=None,
+            variation=NO_VARIATION,
         )
 
 

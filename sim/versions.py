@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 WRAPPER_VERSION = "1"
 """Of `sim.metaworld`: seeding, action mapping and end of an episode. Changes whenever an outcome could."""
@@ -18,6 +20,12 @@ others keep OpenBLAS and Mesa from starting threads, which on work this small on
 """
 
 
+CPUINFO = Path("/proc/cpuinfo")
+DIGIT_CHANGERS = ("avx2", "fma", "avx512f")
+"""Instruction sets by which the C library's and NumPy's functions choose another way to the last digit."""
+
+
+@functools.cache
 def versions() -> dict[str, str]:
     """Component -> version, for the plan of a cycle and the evidence of an episode. Loads no simulator.
 
@@ -29,3 +37,15 @@ def versions() -> dict[str, str]:
         "machine": platform.machine(),
         **{package: version(package) for package in PACKAGES},
     }
+
+
+@functools.cache
+def machine() -> str:
+    """The machine as evidence names it, for example `x86_64, AMD EPYC 7763, avx2 fma`."""
+    model, flags = platform.processor(), frozenset[str]()
+    if CPUINFO.exists():
+        lines = (line.partition(":") for line in CPUINFO.read_text().splitlines())
+        first = {name.strip(): value.strip() for name, _, value in reversed(list(lines)) if value}
+        model, flags = first.get("model name", model), frozenset(first.get("flags", "").split())
+    sets = " ".join(name for name in DIGIT_CHANGERS if name in flags)
+    return ", ".join(part for part in (platform.machine(), model, sets) if part)

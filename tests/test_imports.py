@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 ALLOWED: dict[str, set[str]] = {
     "events": set(),
-    "sim": {"events.ids", "events.cli"},
+    "sim": {"events.ids", "events.variation", "events.cli"},
     "producers": {"events"},
     "consumers": {"events", "sim"},
     "projectors": {"events"},

@@ -34,6 +34,16 @@ class Latency(BaseModel):
     max_ms: float
 
 
+class EpisodeEvidence(BaseModel):
+    """Digests are SHA-256 in hex; `kinitro audit episode` says how each is made, and compares them."""
+
+    action_digest: str
+    final_state_digest: str
+    variation_digest: Annotated[str, Field(description="what the seed drew stays unknown until the cycle has ended")]
+    versions: dict[str, str]
+    machine: str
+
+
 class Episode(BaseModel):
     """One episode. What does not apply to its status is null."""
 
@@ -51,9 +61,9 @@ class Episode(BaseModel):
     steps: int | None = None
     terminated: bool | None = None
     truncated: bool | None = None
-    variation: Annotated[dict[str, float] | None, Field(description="what the seed drew, by name")] = None
-    action_digest: str | None = None
-    final_state_digest: str | None = None
+    evidence: Annotated[
+        EpisodeEvidence | None, Field(description="what a second simulation of the episode must agree with")
+    ] = None
     latency: Latency | None = None
     duration_s: float | None = None
     worker: str | None = None

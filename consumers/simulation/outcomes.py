@@ -14,13 +14,17 @@ from events.episodes import (
     EpisodeAttemptFailed,
     EpisodeCompleted,
     EpisodeForfeited,
+    Evidence,
     FailureCode,
     ForfeitCode,
 )
 from events.tasks import EpisodeTask
+from events.variation import variation_digest
 from sim.episode import EpisodeForfeit, EpisodeResult, LatencySummary
 from sim.errors import SimError
 from sim.policy import printable
+from sim.trace import PhysicsOutcome
+from sim.versions import machine, versions
 
 STEP_ALLOWANCE_S = 0.5
 """How long one of our own steps may take, in a process with many episodes in flight."""
@@ -92,9 +96,7 @@ def completed(task: EpisodeTask, result: EpisodeResult, *, attempt: int, worker:
         steps=physics.steps,
         terminated=physics.terminated,
         truncated=physics.truncated,
-        variation=dict(physics.variation),
-        action_digest=physics.action_digest,
-        final_state_digest=physics.final_state_digest,
+        evidence=evidence_of(physics),
         latency=_latency(result.act_latency),
         duration_s=round(result.wall_s, 3),
         worker=worker,
@@ -112,9 +114,21 @@ def forfeited(task: EpisodeTask, forfeit: EpisodeForfeit, *, attempt: int, worke
         code=ForfeitCode(forfeit.code.value),
         detail=forfeit.detail,
         steps=forfeit.physics.steps,
+        evidence=evidence_of(forfeit.physics),
         latency=_latency(forfeit.act_latency),
         duration_s=round(forfeit.wall_s, 3),
         worker=worker,
+    )
+
+
+def evidence_of(physics: PhysicsOutcome) -> Evidence:
+    """What happened in this process, as an outsider can check it."""
+    return Evidence(
+        action_digest=physics.action_digest,
+        final_state_digest=physics.final_state_digest,
+        variation_digest=variation_digest(physics.variation),
+        versions=versions(),
+        machine=machine(),
     )
 
 

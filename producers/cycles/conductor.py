@@ -25,12 +25,12 @@ from events.event import Event
 from events.ids import CycleId
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.queue import QueueUnavailable, TaskQueue
+from events.seeds import commitment_to, cycle_secret
 from producers.blocks import BlockSource
 from producers.clock import TICK_S
 from producers.cycles.dispatch import Dispatch
 from producers.cycles.ending import end_of, late
 from producers.cycles.plan import plan_cycle
-from producers.cycles.seeds import commitment_to, cycle_secret
 from producers.cycles.settings import SchedulerSettings, why_unfair
 from producers.cycles.state import CycleEnd, CycleState, Step, next_step
 from producers.cycles.tasks import EpisodeTasks

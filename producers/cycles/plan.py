@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from events.cycles import CyclePlanned, RosterEntry
 from events.ids import CycleId
+from events.seeds import commitment_to, cycle_secret
 from producers.blocks import Block
-from producers.cycles.seeds import commitment_to, cycle_secret
 from producers.cycles.settings import SchedulerSettings
 from producers.discovery.registry import Registry
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from events.cycles import CyclePlanned, CycleSeeded
 from events.envelope import RecordedEvent
 from events.ids import EpisodeKey
+from events.seeds import SeedMaterial
 from events.tasks import EpisodeTask
-from producers.cycles.seeds import SeedMaterial
 
 
 class EpisodeTasks:

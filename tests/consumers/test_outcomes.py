@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
 import orjson
@@ -21,11 +22,12 @@ from consumers.simulation.outcomes import (
     retry_delay_s,
     wall_clock_max_s,
 )
-from events.episodes import ActLatency, EpisodeCompleted, EpisodeForfeited, FailureCode, ForfeitCode
+from events.episodes import ActLatency, EpisodeCompleted, EpisodeForfeited, Evidence, FailureCode, ForfeitCode
 from sim.episode import EpisodeForfeit, EpisodeResult, LatencySummary
 from sim.errors import SimulationFailed, UnknownEnvironment
 from sim.policy import PolicyFailure
 from sim.trace import PhysicsOutcome
+from sim.versions import machine, versions
 from tests.controls import facts
 from tests.controls.tasks import task
 
@@ -50,7 +52,9 @@ def forfeit(code: PolicyFailure) -> EpisodeForfeit:
 
 
 def test_every_policy_failure_has_its_forfeit_code_and_every_code_its_failure() -> None:
-    assert {failure.value for failure in PolicyFailure} == {code.value for code in ForfeitCode}
+    assert {failure.value for failure in PolicyFailure} == {code.value for code in ForfeitCode} - {
+        ForfeitCode.GIVEN_UP  # an episode that was not run
+    }
 
 
 def test_an_episode_that_ran_is_completed_with_all_that_happened() -> None:
@@ -68,9 +72,13 @@ def test_an_episode_that_ran_is_completed_with_all_that_happened() -> None:
         steps=40,
         terminated=True,
         truncated=False,
-        variation={"rand_vec_0": 0.25},
-        action_digest="a" * 64,
-        final_state_digest="b" * 64,
+        evidence=Evidence(
+            action_digest="a" * 64,
+            final_state_digest="b" * 64,
+            variation_digest=hashlib.sha256(b'{"rand_vec_0":0.25}').hexdigest(),
+            versions=versions(),
+            machine=machine(),
+        ),
         latency=ActLatency(calls=40, p50_ms=1.5, max_ms=9.0),
         duration_s=0.75,
         worker="worker-1",

@@ -23,6 +23,7 @@ from events.episodes import (
     EpisodeAttemptFailed,
     EpisodeCompleted,
     EpisodeForfeited,
+    Evidence,
     FailureCode,
     ForfeitCode,
 )
@@ -31,6 +32,7 @@ from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
 from events.miners import Commitment, MinerCommitmentChanged, MinerDeparted, MinerDiscovered
 from events.rules import ScoringRules
 from events.tasks import EpisodeTask
+from events.variation import NO_VARIATION, variation_digest
 from events.weights import (
     EnvironmentTally,
     MinerStanding,
@@ -45,7 +47,13 @@ PUSH = EnvId("metaworld/push-v3")
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SECRET = bytes(range(32))
 TERMS = EpisodeTerms(
-    observation_profile="state/1", steps_max=500, act_deadline_ms=100, reset_deadline_ms=5000, attempts_max=3
+    observation_profile="state/1",
+    steps_max=500,
+    act_deadline_ms=100,
+    reset_deadline_ms=5000,
+    attempts_max=3,
+    forfeits_in_row_max=None,
+    variation=NO_VARIATION,
 )
 
 
@@ -126,6 +134,16 @@ def task(episode: EpisodeKey | None = None) -> EpisodeTask:
     )
 
 
+def evidence(episode: EpisodeKey) -> Evidence:
+    return Evidence(
+        action_digest=hashlib.sha256(f"actions {episode.id}".encode()).hexdigest(),
+        final_state_digest=hashlib.sha256(f"state {episode.id}".encode()).hexdigest(),
+        variation_digest=variation_digest({"goal_x_m": 0.05, "goal_y_m": 0.85, "goal_z_m": 0.2}),
+        versions={"mujoco": "3.3.0", "metaworld": "3.1.1"},
+        machine="x86_64 with avx2, fma",
+    )
+
+
 def completed(episode: EpisodeKey | None = None, *, success: bool = True, attempt: int = 1) -> EpisodeCompleted:
     it = episode or key()
     return EpisodeCompleted(
@@ -140,9 +158,7 @@ def completed(episode: EpisodeKey | None = None, *, success: bool = True, attemp
         steps=80 if success else 500,
         terminated=success,
         truncated=not success,
-        variation={"goal_x_m": 0.05, "goal_y_m": 0.85, "goal_z_m": 0.2},
-        action_digest=hashlib.sha256(f"actions {it.id}".encode()).hexdigest(),
-        final_state_digest=hashlib.sha256(f"state {it.id}".encode()).hexdigest(),
+        evidence=evidence(it),
         latency=ActLatency(calls=80, p50_ms=1.5, max_ms=9.25),
         duration_s=0.75,
         worker="worker-1",
@@ -163,6 +179,7 @@ def forfeited(
         code=code,
         detail="POST /act took longer than 100 ms at step 12; answer within the deadline",
         steps=12,
+        evidence=evidence(it),
         latency=ActLatency(calls=12, p50_ms=40.0, max_ms=100.5),
         duration_s=0.5,
         worker="worker-1",

@@ -112,7 +112,7 @@ def test_ids_are_unique() -> None:
     moment=st.datetimes(timezones=st.just(UTC)),
 )
 def test_any_text_number_and_moment_come_back(text: str, number: float, moment: datetime) -> None:
-    event = facts.completed().model_copy(update={"worker": text, "total_reward": number, "variation": {text: number}})
+    event = facts.completed().model_copy(update={"worker": text, "total_reward": number, "duration_s": abs(number)})
     it = draft(begin(event, source=text, time=moment))
     recorded = decode(Stored(1, it.subject, it.body))
     assert recorded.event == event
@@ -193,7 +193,7 @@ def test_a_wrong_attribute_is_named(changes: dict[str, Any], reason: str) -> Non
         ({"steps": -1}, "steps"),
         ({"steps": 1.5}, "steps"),
         ({"total_reward": "NaN"}, "total_reward"),
-        ({"action_digest": "ABC"}, "action_digest"),
+        ({"evidence": {**facts.evidence(facts.key()).model_dump(), "action_digest": "ABC"}}, "action_digest"),
         ({"hotkey": "a.b"}, "hotkey"),
         ({"worker": "a\x00b"}, r"U\+0000"),
         ({"worker": "x" * 501}, "worker"),

@@ -50,9 +50,7 @@ EPISODE_RESULT = {
     "steps",
     "terminated",
     "truncated",
-    "variation",
-    "action_digest",
-    "final_state_digest",
+    "evidence",
 }
 """What of an outcome follows from seed and policy alone; the rest says when, where, and how fast."""
 

@@ -9,9 +9,9 @@ import pytest
 from events.ids import CycleId
 from events.memory import MemoryQueue
 from events.queue import QueueFull, QueueUnavailable
+from events.seeds import cycle_secret
 from events.tasks import EpisodeTask
 from producers.cycles.dispatch import CHUNK, Dispatch
-from producers.cycles.seeds import cycle_secret
 from producers.cycles.tasks import EpisodeTasks
 from tests.controls import facts
 from tests.producers.driving import (

@@ -11,9 +11,9 @@ from events.event import Event
 from events.ids import CycleId
 from events.log import Stored
 from events.miners import MinerDiscovered
+from events.seeds import cycle_secret
 from producers.blocks import Block
 from producers.cycles.plan import plan_cycle
-from producers.cycles.seeds import cycle_secret
 from producers.discovery.registry import Registry
 from tests.controls import facts
 from tests.producers.driving import MASTER_KEY, settings

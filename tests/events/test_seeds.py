@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.ids import CycleId, EnvId, Uid
-from producers.cycles.seeds import SeedMaterial, commitment_to, cycle_secret
+from events.seeds import SeedMaterial, commitment_to, cycle_secret
 from tests.controls.facts import PUSH, REACH
 
 KEY = bytes(range(32))

@@ -1,0 +1,36 @@
+"""From the `data` of an old event to that of its next version. What is in the log is read for ever.
+
+Named after the version that they read. Each takes and returns plain JSON values, and leaves its argument as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from events.variation import NO_VARIATION, variation_digest
+
+Data = dict[str, Any]
+
+
+def plan_1(data: Data) -> Data:
+    """Before there was variation beyond placement, and a limit to forfeits in a row."""
+    terms = {**data["terms"], "forfeits_in_row_max": None, "variation": NO_VARIATION.model_dump()}
+    return {**data, "terms": terms}
+
+
+def completed_1(data: Data) -> Data:
+    """Variation was in the clear, and nobody noted where an episode ran."""
+    data = dict(data)
+    evidence = {
+        "action_digest": data.pop("action_digest"),
+        "final_state_digest": data.pop("final_state_digest"),
+        "variation_digest": variation_digest(data.pop("variation")),
+        "versions": {},
+        "machine": "",
+    }
+    return {**data, "evidence": evidence}
+
+
+def forfeited_1(data: Data) -> Data:
+    """Forfeits had no evidence."""
+    return {**data, "evidence": None}

@@ -1,0 +1,38 @@
+"""Yesterday's events, as recorded, read by today's code: each line of a history is the exact body of one event."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from events.codec import decode
+from events.log import Stored
+from events.subjects import subject_of
+from events.variation import NO_VARIATION
+from tests.controls import facts
+
+HISTORIES = Path(__file__).parent.parent / "histories"
+
+
+def recorded(history: str) -> list[Stored]:
+    lines = (HISTORIES / f"{history}.ndjson").read_bytes().splitlines()
+    return [Stored(sequence, json.loads(line)["subject"], line) for sequence, line in enumerate(lines, 1)]
+
+
+@pytest.mark.parametrize("history", sorted(path.stem for path in HISTORIES.iterdir()))
+def test_every_recorded_event_can_be_read(history: str) -> None:
+    for stored in recorded(history):
+        assert subject_of(decode(stored).event) == stored.subject
+
+
+def test_version_1_had_no_variation_and_no_limit_to_forfeits() -> None:
+    plan, completed, forfeited = (decode(stored).event for stored in recorded("version-1"))
+    assert plan == facts.planned()
+    assert plan.terms.variation == NO_VARIATION
+    assert plan.terms.forfeits_in_row_max is None
+    expected = facts.completed()
+    unknown = expected.evidence.model_copy(update={"versions": {}, "machine": ""})
+    assert completed == expected.model_copy(update={"evidence": unknown})
+    assert forfeited == facts.forfeited().model_copy(update={"evidence": None})
