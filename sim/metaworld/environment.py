@@ -5,21 +5,20 @@ Loads MuJoCo and MetaWorld when imported: everybody else goes through `sim.suite
 
 from __future__ import annotations
 
-import copy
-import functools
 import hashlib
 import logging
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
-from metaworld.env_dict import ENV_CLS_MAP
 from numpy.typing import NDArray
 
 from events.ids import EnvId, Seed, split_env_id
 from sim.environment import SEED_MAX, NativeAction, StepResult
 from sim.errors import InvalidAction, SimulationFailed
+from sim.metaworld.overrides import task_class
 from sim.rl_interface import Action, Observation
 from sim.spec import ARM_ACTION, PROPRIO, ActionSpec, ObservationSpec
 
@@ -32,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 HAND = "hand"
 NATIVE_ACTION_SIZE = 4
+FLOAT32 = np.dtype(np.float32)
+BODY = int(mujoco.mjtObj.mjOBJ_BODY)
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
 """MuJoCo's warnings of bad positions, velocities and accelerations. After any of them it has silently put the
@@ -44,29 +45,6 @@ def _log_physics_warning(message: str) -> None:
 
 # Without a handler MuJoCo writes MUJOCO_LOG.TXT into whatever directory the process runs in.
 mujoco.set_mju_user_warning(_log_physics_warning)
-
-
-@functools.lru_cache(maxsize=64)
-def _compiled(path: str) -> mujoco.MjModel:
-    """The model of an XML file. Compiling takes 140-200 ms, copying it 7."""
-    return mujoco.MjModel.from_xml_path(path)
-
-
-class _CompiledOnce:
-    """Mixed into MetaWorld's classes: one compilation per task and process."""
-
-    fullpath: str
-
-    def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        model = copy.copy(_compiled(self.fullpath))
-        return model, mujoco.MjData(model)
-
-
-@functools.cache
-def _task_class(task: str) -> type[Any]:
-    """MetaWorld's class of the task, with what we override in it from outside."""
-    original = ENV_CLS_MAP[task]
-    return type(original.__name__, (_CompiledOnce, original), {})
 
 
 class MetaWorldEnvironment:
@@ -84,10 +62,15 @@ class MetaWorldEnvironment:
         self._profile = profile
         self._renderer = renderer
         self._max_steps = max_steps
-        self._native = _prepared(_task_class(split_env_id(env)[1])(), max_steps)
+        self._native = prepared(task_class(split_env_id(env)[1])(), max_steps)
         self._model: mujoco.MjModel = self._native.model
         self._data: mujoco.MjData = self._native.data
         self._hand_body = self._model.body(HAND).id
+        # Views into the simulation, which is the same for as long as the environment lives.
+        self._hand_xpos = self._data.xpos[self._hand_body]
+        self._hand_xquat_wxyz = self._data.xquat[self._hand_body]
+        self._hand_velocity = np.empty(6, np.float64)
+        self._diverged_count = self._data.warning.number[DIVERGED]
         self._variation: Mapping[str, float] = MappingProxyType({})
         self._running = False
         for camera in profile.cameras:
@@ -121,7 +104,7 @@ class MetaWorldEnvironment:
     def reset(self, seed: Seed) -> Observation:
         if not 0 <= seed <= SEED_MAX:
             raise ValueError(f"seed {seed} is not an unsigned 64-bit integer")
-        rand_vec, state = _begin(self._native, seed)
+        rand_vec, state = begin(self._native, seed)
         self._variation = MappingProxyType({f"rand_vec_{i}": float(x) for i, x in enumerate(rand_vec)})
         self._running = True
         return self._observe(state, first=True)
@@ -162,7 +145,7 @@ class MetaWorldEnvironment:
         That ends the episode without success: if it counted as our failure, a policy that can provoke it
         could drop the seeds it does not like.
         """
-        return bool(self._data.warning.number[DIVERGED].any())
+        return any(self._diverged_count.tolist())
 
     def _observe(self, state: NDArray[np.float64], *, first: bool) -> Observation:
         proprio = self._proprio(state)
@@ -179,19 +162,20 @@ class MetaWorldEnvironment:
         return Observation(proprio, self._renderer.frames(self._env, self._profile, self._model, self._data), extra)
 
     def _proprio(self, state: NDArray[np.float64]) -> dict[str, NDArray[np.float32]]:
-        velocity = np.empty(6, np.float64)
-        mujoco.mj_objectVelocity(self._model, self._data, mujoco.mjtObj.mjOBJ_BODY, self._hand_body, velocity, 0)
-        w, x, y, z = self._data.xquat[self._hand_body]
+        velocity = self._hand_velocity
+        mujoco.mj_objectVelocity(self._model, self._data, BODY, self._hand_body, velocity, 0)
+        w, x, y, z = self._hand_xquat_wxyz.tolist()
+        closed = min(max(1.0 - float(state[3]), 0.0), 1.0)
         return {
-            "ee_pos": self._data.xpos[self._hand_body].astype(np.float32),
+            "ee_pos": self._hand_xpos.astype(np.float32),
             "ee_quat": np.array((x, y, z, w), np.float32),
             "ee_vel_lin": velocity[3:].astype(np.float32),
             "ee_vel_ang": velocity[:3].astype(np.float32),
-            "gripper": np.clip(1.0 - state[3:4], 0.0, 1.0).astype(np.float32),
+            "gripper": np.array((closed,), np.float32),
         }
 
 
-def _prepared(native: Any, max_steps: int) -> Any:
+def prepared(native: Any, max_steps: int) -> Any:
     """Once per environment, so that seeds are ours and the goal is in the state vector."""
     native._partially_observable = False
     native.__dict__.pop("sawyer_observation_space", None)  # cached with a goal of zero, to which `step` clips
@@ -200,7 +184,7 @@ def _prepared(native: Any, max_steps: int) -> Any:
     return native
 
 
-def _begin(native: Any, seed: Seed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def begin(native: Any, seed: Seed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Start the episode of this seed; the vector it was sampled to, and the first state vector.
 
     MetaWorld ignores `reset(seed=)`. Its own sampler draws first, honouring the task's constraints; the reset
@@ -220,7 +204,7 @@ def _begin(native: Any, seed: Seed) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 def _check(native: NativeAction) -> None:
     """MuJoCo answers NaN with a silent reset of the simulation, so it must never get there."""
-    if native.dtype != np.float32 or native.shape != (NATIVE_ACTION_SIZE,):
+    if native.dtype != FLOAT32 or native.shape != (NATIVE_ACTION_SIZE,):
         raise InvalidAction(f"native action: expected 4 float32, got {native.dtype} of shape {native.shape}")
-    if not np.isfinite(native).all():
+    if not all(map(math.isfinite, native.tolist())):
         raise InvalidAction(f"native action: expected finite numbers, got {native.tolist()}")

@@ -1,29 +1,32 @@
-"""Episode stepping against raw physics, on one core: `python -m tests.bench.episodes`.
+"""Episode stepping against raw physics and against MetaWorld, on one core: `python -m tests.bench.episodes`.
 
-Every ratio is within this run. Raw physics is `mj_step` of one control step along the very trajectory that
-the environment takes, with nothing around it; MetaWorld's own step is timed along the same one.
+Every ratio is within this run, and every step along the very trajectory of the expert's episode. Raw physics is
+`mj_step` of one control step with nothing around it; `forward` is with MetaWorld's own forward pass after it,
+which moves the solver's warm start and so belongs to the trajectory; `MetaWorld` is its own class, untouched.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import multiprocessing
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
 import uvloop
+from metaworld.env_dict import ENV_CLS_MAP
 
-from events.ids import EnvId, Seed
+from events.ids import EnvId, Seed, split_env_id
 from sim.cameras import RGB84_1, STATE_1, ObservationProfile, Renderer
 from sim.episode import EpisodeSpec, run_episode
 from sim.experts import PolicyKind, decide
 from sim.http_policy import HttpPolicy
-from sim.metaworld.environment import MetaWorldEnvironment
+from sim.metaworld.environment import MetaWorldEnvironment, begin, prepared
 from sim.policy_server import PolicyServer
 from sim.rl_interface import encode_act_request
 from sim.stage import SimulationThread
@@ -31,37 +34,78 @@ from sim.suite import DEFAULT_ENVIRONMENTS
 from sim.trace import Recording
 
 SEED = Seed(101)
-SECONDS_PER_TASK = 0.25
+SECONDS_PER_ROUND = 0.05
+ROUNDS = 5
+"""Of which the fastest counts; the ways take turns, so that a busy machine slows all of them."""
 IN_FLIGHT = 16
 HTTP_STEPS = {STATE_1: 400, RGB84_1: 50}
 
 
 def main() -> None:
     renderer = Renderer()
-    raw, own, ours, drawn = [], [], [], []
-    print(f"{'us per step':34s}{'raw':>8s}{'MetaWorld':>11s}{'ours':>8s}{'cameras':>9s}{'raw/ours':>10s}")
+    table = []
+    print(f"{'us per step':32s}{HEADINGS}")
     for env in DEFAULT_ENVIRONMENTS:
-        actions = expert_actions(env)
-        raw.append(timed(env, actions, raw_step))
-        own.append(timed(env, actions, metaworld_step))
-        ours.append(timed(env, actions, our_step))
-        drawn.append(timed(env, actions, our_step, RGB84_1, renderer))
-        print(row(env, raw[-1], own[-1], ours[-1], drawn[-1]))
-    print(row("mean", fmean(raw), fmean(own), fmean(ours), fmean(drawn)))
+        table.append(measured(env, renderer))
+        print(f"{env:32s}{table[-1]}")
+    mean = Microseconds(*map(fmean, zip(*table, strict=True)))
+    print(f"{'mean':32s}{mean}")
     renderer.close()
     print(f"\n{'steps/s, one worker process':34s}{'wall':>8s}{'per CPU s':>11s}{'of raw':>8s}")
-    raw_rate = 1e6 / fmean(raw)
+    raw_rate = 1e6 / mean.raw
     print(rates("raw physics", raw_rate, raw_rate, raw_rate))
-    print(rates("environment", 1e6 / fmean(ours), 1e6 / fmean(ours), raw_rate))
-    print(rates("environment, two cameras", 1e6 / fmean(drawn), 1e6 / fmean(drawn), raw_rate))
+    print(rates("environment", 1e6 / mean.ours, 1e6 / mean.ours, raw_rate))
+    print(rates("environment, two cameras", 1e6 / mean.drawn, 1e6 / mean.drawn, raw_rate))
     with PolicyProcess() as url:
         for profile in (STATE_1, RGB84_1):
             wall, cpu = uvloop.run(over_http(url, profile))
             print(rates(f"HTTP, {IN_FLIGHT} in flight, {profile.name}", wall, cpu, raw_rate))
 
 
-def row(name: str, raw_us: float, own_us: float, ours_us: float, drawn_us: float) -> str:
-    return f"{name:34s}{raw_us:8.0f}{own_us:11.0f}{ours_us:8.0f}{drawn_us:9.0f}{raw_us / ours_us:10.2f}"
+HEADINGS = "".join(
+    f"{name:>10s}" for name in ("raw", "forward", "MetaWorld", "ours", "cameras", "raw/ours", "MW/ours")
+)
+
+
+class Microseconds(NamedTuple):
+    """Of one step, each way."""
+
+    raw: float
+    forward: float
+    metaworld: float
+    ours: float
+    drawn: float
+
+    def __str__(self) -> str:
+        times = "".join(f"{value:10.1f}" for value in self)
+        return f"{times}{self.raw / self.ours:10.2f}{self.metaworld / self.ours:10.2f}"
+
+
+def measured(env: EnvId, renderer: Renderer) -> Microseconds:
+    """Of the expert's episode in this environment."""
+    actions = expert_actions(env)
+    ours = MetaWorldEnvironment(env, STATE_1, max_steps=501)
+    drawn = MetaWorldEnvironment(env, RGB84_1, max_steps=501, renderer=renderer)
+    untouched = prepared(ENV_CLS_MAP[split_env_id(env)[1]](), 501)
+
+    def reset() -> None:
+        ours.reset(SEED)
+
+    def reset_untouched() -> None:
+        begin(untouched, SEED)
+
+    ways: list[tuple[Callable[[], Any], Callable[[np.ndarray], Any]]] = [
+        (reset, functools.partial(raw_step, ours)),
+        (reset, functools.partial(raw_step_and_forward, ours)),
+        (reset_untouched, untouched.step),
+        (reset, ours.step_native),
+        (lambda: drawn.reset(SEED), drawn.step_native),
+    ]
+    rounds = [[timed(actions, *way) for way in ways] for _ in range(ROUNDS)]
+    ours.close()
+    drawn.close()
+    untouched.close()
+    return Microseconds(*map(min, zip(*rounds, strict=True)))
 
 
 def rates(name: str, wall: float, cpu: float, raw_rate: float) -> str:
@@ -77,36 +121,17 @@ def expert_actions(env: EnvId) -> list[np.ndarray]:
     return list(recording.actions)
 
 
-Step = Callable[[MetaWorldEnvironment, np.ndarray], Any]
-
-
-def timed(
-    env: EnvId,
-    actions: list[np.ndarray],
-    step: Step,
-    profile: ObservationProfile = STATE_1,
-    renderer: Renderer | None = None,
-) -> float:
+def timed(actions: list[np.ndarray], reset: Callable[[], Any], step: Callable[[np.ndarray], Any]) -> float:
     """Microseconds per step, without the resets between."""
-    environment = MetaWorldEnvironment(env, profile, max_steps=501, renderer=renderer)
     spent_s, steps = 0.0, 0
-    while spent_s < SECONDS_PER_TASK:
-        environment.reset(SEED)
+    while spent_s < SECONDS_PER_ROUND:
+        reset()
         started_s = time.perf_counter()
         for action in actions:
-            step(environment, action)
+            step(action)
         spent_s += time.perf_counter() - started_s
         steps += len(actions)
-    environment.close()
     return spent_s / steps * 1e6
-
-
-def our_step(environment: MetaWorldEnvironment, action: np.ndarray) -> None:
-    environment.step_native(action)
-
-
-def metaworld_step(environment: MetaWorldEnvironment, action: np.ndarray) -> None:
-    environment._native.step(action)
 
 
 def raw_step(environment: MetaWorldEnvironment, action: np.ndarray) -> None:
@@ -116,6 +141,11 @@ def raw_step(environment: MetaWorldEnvironment, action: np.ndarray) -> None:
     )
     data.ctrl[:] = action[3], -action[3]
     mujoco.mj_step(environment._model, data, nstep=native.frame_skip)
+
+
+def raw_step_and_forward(environment: MetaWorldEnvironment, action: np.ndarray) -> None:
+    raw_step(environment, action)
+    mujoco.mj_forward(environment._model, environment._data)
 
 
 async def over_http(url: str, profile: ObservationProfile) -> tuple[float, float]:
