@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import multiprocessing
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -27,11 +25,11 @@ from sim.episode import EpisodeSpec, run_episode
 from sim.experts import PolicyKind, decide
 from sim.http_policy import HttpPolicy
 from sim.metaworld.environment import MetaWorldEnvironment, begin, prepared
-from sim.policy_server import PolicyServer
 from sim.rl_interface import encode_act_request
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS
 from sim.trace import Recording
+from tests.bench.policy_process import PolicyProcess
 
 SEED = Seed(101)
 SECONDS_PER_ROUND = 0.05
@@ -175,31 +173,6 @@ async def episode(
     )
     async with HttpPolicy(url, allow_private_addresses=True) as policy:
         return (await run_episode(spec, policy, stage)).physics.steps
-
-
-class PolicyProcess:
-    """A random policy in a process of its own, so that its work is not counted as ours."""
-
-    def __enter__(self) -> str:
-        context = multiprocessing.get_context("spawn")
-        self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=serve_random, args=(theirs,), daemon=True)
-        self._process.start()
-        url: str = self._ours.recv()
-        return url
-
-    def __exit__(self, *_: object) -> None:
-        self._ours.send("stop")
-        self._process.join()
-
-
-def serve_random(parent: Connection) -> None:
-    async def serve() -> None:
-        async with PolicyServer(PolicyKind.RANDOM) as server:
-            parent.send(server.url)
-            await asyncio.to_thread(parent.recv)
-
-    uvloop.run(serve())
 
 
 if __name__ == "__main__":
