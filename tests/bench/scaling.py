@@ -2,8 +2,8 @@
 
 As many processes as cores, each stepping environments and drawing cameras as a worker does, against one such process
 alone; policies are left out, because here they would need the same cores. Wanted: at least 0.85 of the lone process's
-rate per core. What can stand in the way is not ours: cores that share an arithmetic unit, memory bandwidth, a clock
-that slows down under load, and other people's work on the machine; so pure arithmetic is timed in the same way beside.
+rate per core. Not all that can stand in the way is ours: cores that share arithmetic units, memory bandwidth, a clock
+that slows down under load, other people's work on the machine. So pure arithmetic is timed in the same way beside.
 """
 
 from __future__ import annotations
