@@ -34,8 +34,10 @@ def _token(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=500), AfterValidator(_storable)]
-"""Prose for people, at most 500 characters."""
+TEXT_MAX = 500
+
+Text = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_storable)]
+"""Prose for people, at most `TEXT_MAX` characters."""
 
 HotkeyField = Annotated[Hotkey, AfterValidator(_token)]
 UidField = Annotated[Uid, Field(ge=0, le=65535)]

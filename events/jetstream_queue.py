@@ -13,7 +13,7 @@ from typing import Any
 
 from events import frames, subjects
 from events.connection import STORE_FAILED, TRY_S, Connection, NatsError, NoAnswer, Refused, parse
-from events.ids import CycleId
+from events.ids import CycleId, Uid
 from events.log import BATCH_MAX, Draft
 from events.patience import Patience
 from events.queue import QueueFull, QueueUnavailable
@@ -50,8 +50,14 @@ class JetStreamQueue:
         info = await self._api(f"STREAM.INFO.{TASKS}")
         return int(info["state"]["messages"])
 
+    async def purge_miner(self, cycle: CycleId, uid: Uid) -> int:
+        return await self._purge(subjects.tasks_of(cycle, uid))
+
     async def purge_cycle(self, cycle: CycleId) -> int:
-        answer = await self._api(f"STREAM.PURGE.{TASKS}", {"filter": subjects.tasks(cycle)})
+        return await self._purge(subjects.tasks(cycle))
+
+    async def _purge(self, pattern: str) -> int:
+        answer = await self._api(f"STREAM.PURGE.{TASKS}", {"filter": pattern})
         return int(answer["purged"])
 
     async def _put_batch(self, bodies: Mapping[str, bytes]) -> dict[str, bool]:

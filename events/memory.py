@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from uuid import uuid4
 
 from events import subjects
-from events.ids import CycleId, EpisodeId
+from events.ids import CycleId, EpisodeId, Uid
 from events.log import Conflict, Draft, LogDamaged, Stored, check_drafts
 from events.tasks import EpisodeTask
 
@@ -104,10 +104,14 @@ class MemoryQueue:
     async def pending(self) -> int:
         return len(self.waiting)
 
+    async def purge_miner(self, cycle: CycleId, uid: Uid) -> int:
+        return self._purge(subjects.tasks_of(cycle, uid))
+
     async def purge_cycle(self, cycle: CycleId) -> int:
-        of_cycle = [
-            key for key, task in self.waiting.items() if matches(subjects.tasks(cycle), subjects.task(task.key))
-        ]
-        for key in of_cycle:
+        return self._purge(subjects.tasks(cycle))
+
+    def _purge(self, pattern: str) -> int:
+        purged = [key for key, task in self.waiting.items() if matches(pattern, subjects.task(task.key))]
+        for key in purged:
             del self.waiting[key]
-        return len(of_cycle)
+        return len(purged)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from events.ids import CycleId
+from events.ids import CycleId, Uid
 from events.tasks import EpisodeTask
 
 
@@ -43,6 +43,16 @@ class TaskQueue(Protocol):
 
     async def pending(self) -> int:
         """How many tasks are waiting or being worked on.
+
+        Raises:
+            QueueUnavailable: no answer in time.
+        """
+        ...
+
+    async def purge_miner(self, cycle: CycleId, uid: Uid) -> int:
+        """Drops the tasks of one miner of a cycle, and returns how many those were.
+
+        Those that workers hold are dropped too: they are run to their end, but not offered again.
 
         Raises:
             QueueUnavailable: no answer in time.

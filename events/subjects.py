@@ -84,6 +84,11 @@ def tasks(number: CycleId) -> str:
     return f"task.episode.{number}.>"
 
 
+def tasks_of(number: CycleId, uid: Uid) -> str:
+    """The filter that selects those of one miner."""
+    return f"task.episode.{number}.{uid}.>"
+
+
 def _episode(key: OfEpisode) -> str:
     family, name = split_env_id(key.env)
     return f"{key.uid}.{family}.{name}.{key.index}"

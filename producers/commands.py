@@ -68,6 +68,7 @@ OPTION_NAMES = {
     "act_deadline_ms": "action_timeout_ms",
     "reset_deadline_ms": "reset_timeout_ms",
     "attempts_max": "attempts",
+    "forfeits_in_row_max": "forfeits_in_row",
     "eval_interval_s": "eval_interval",
     "deadline_s": "cycle_deadline",
 }
@@ -139,6 +140,14 @@ class CycleOptions:
         int,
         typer.Option(envvar="KINITRO_BACKEND_ATTEMPTS", min=1, max=100, help="How often we may fail at an episode."),
     ] = 3
+    forfeits_in_row: Annotated[
+        int,
+        typer.Option(
+            envvar="KINITRO_BACKEND_FORFEITS_IN_ROW",
+            min=1,
+            help="So many forfeits of a miner in a row, and its other episodes wait for a last chance at the end.",
+        ),
+    ] = 10
     cycle_deadline: Annotated[
         int,
         typer.Option(envvar="KINITRO_BACKEND_CYCLE_DEADLINE_SECONDS", min=1, help="Then a cycle is ended as it is."),
@@ -174,7 +183,7 @@ class CycleOptions:
             act_deadline_ms=self.action_timeout_ms,
             reset_deadline_ms=self.reset_timeout_ms,
             attempts_max=self.attempts,
-            forfeits_in_row_max=None,
+            forfeits_in_row_max=self.forfeits_in_row,
             variation=NO_VARIATION,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from events.cycles import OutcomeCounts
-from events.ids import CycleId
+from events.ids import CycleId, Uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,41 @@ class Advanced:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """So many episodes of the miner in a row were forfeited: the rest waits for a probe at the end."""
+
+    cycle: CycleId
+    uid: Uid
+    in_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """All the others are done, and one episode of a miner set aside decides about the rest."""
+
+    cycle: CycleId
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """A miner set aside has completed an episode: the rest is run after all."""
+
+    cycle: CycleId
+    uid: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The miner has used its last chance: so many of its episodes are forfeited without being run."""
+
+    cycle: CycleId
+    uid: Uid
+    in_row: int
+    episodes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The cycle is sealed, or abandoned for the stated reason."""
 
@@ -102,6 +137,10 @@ Progress = (
     | Seeded
     | Queued
     | Advanced
+    | SetAside
+    | Probed
+    | TakenBack
+    | GivenUp
     | Ended
     | Retrying
 )

@@ -14,7 +14,8 @@ CycleError
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import cached_property
 from itertools import islice
 
 from events import subjects
@@ -22,21 +23,22 @@ from events.codec import draft
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
 from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
 from events.event import Event
-from events.ids import CycleId
+from events.ids import CycleId, EpisodeKey
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.queue import QueueUnavailable, TaskQueue
 from events.seeds import commitment_to, cycle_secret
 from producers.blocks import BlockSource
 from producers.clock import TICK_S
 from producers.cycles.dispatch import Dispatch
-from producers.cycles.ending import end_of, late
+from producers.cycles.ending import end_of, given_up, late
+from producers.cycles.news import News
 from producers.cycles.plan import plan_cycle
 from producers.cycles.settings import SchedulerSettings, why_unfair
 from producers.cycles.state import CycleEnd, CycleState, Step, next_step
 from producers.cycles.tasks import EpisodeTasks
 from producers.cycles.watch import Silence, Watch
 from producers.discovery.registry import Registry
-from producers.progress import Advanced, Ended, Planned, Queued, Report, Retrying, Seeded
+from producers.progress import Ended, Queued, Report, Retrying
 from producers.retry import retried
 
 SOURCE = "/kinitro/conductor"
@@ -106,10 +108,12 @@ class _Conductor:
         self._clock = clock
         self._secret = cycle_secret(settings.master_key, cycle)
         self._state = CycleState(cycle)
+        self._news = News(self._state)
         self._steps: dict[Step, Callable[[], Awaitable[None]]] = {
             Step.PLAN: self._plan,
             Step.SEED: self._seed,
             Step.RUN: self._run,
+            Step.GIVE_UP: self._give_up,
             Step.ABANDON: self._abandon,
             Step.SEAL: self._seal,
         }
@@ -139,17 +143,10 @@ class _Conductor:
 
     def _take(self, batch: list[Stored]) -> None:
         """Folds what came, and reports what is new."""
-        state = self._state
-        had_plan, had_seed, had_done = state.plan is not None, state.seeded is not None, state.done
         for stored in batch:
-            state.apply(stored)
-        if state.plan is not None and not had_plan:
-            plan = state.plan.event
-            self._report(Planned(plan.cycle, len(plan.roster), len(plan.environments), plan.episodes_planned))
-        if state.seeded is not None and not had_seed:
-            self._report(Seeded(self._cycle, state.seeded.event.block))
-        if state.done != had_done:
-            self._report(Advanced(self._cycle, state.done, state.planned))
+            self._state.apply(stored)
+        for news in self._news.come():
+            self._report(news)
 
     # The steps. Each leaves the log one step further, or raises and leaves it as it was.
 
@@ -181,10 +178,9 @@ class _Conductor:
         await self._append(plan.envelope.follow(seeded, source=SOURCE, time=self._clock()))
 
     async def _run(self) -> None:
-        """Queues what has no outcome and follows the outcomes, until all are there or the deadline has passed."""
-        state, plan, seeded = self._state, self._checked_plan(), self._state.seeded
-        assert seeded is not None
-        dispatch = Dispatch(state, EpisodeTasks(plan, seeded, self._secret), self._queue)
+        """Queues what is to be run and follows the outcomes, until something else is to be done than that."""
+        state, dispatch = self._state, self._dispatch
+        dispatch.restart()
         silence = Silence(self._settings.requeue_after_s)
         tick_s = min(TICK_S, self._settings.requeue_after_s)
         async with Watch(self._log.follow(after=state.last_sequence, subject=subjects.cycle(self._cycle))) as watch:
@@ -199,11 +195,30 @@ class _Conductor:
                 elif dispatch.finished and silence.is_long():
                     dispatch.restart()
 
+    @cached_property
+    def _dispatch(self) -> Dispatch:
+        """Kept from one `_run` to the next: it knows whose tasks it has taken from the queue."""
+        plan, seeded = self._checked_plan(), self._state.seeded
+        assert seeded is not None
+        return Dispatch(self._state, EpisodeTasks(plan, seeded, self._secret), self._queue)
+
+    async def _give_up(self) -> None:
+        await self._settle_all(Step.GIVE_UP, self._state.given_up, given_up)
+
     async def _abandon(self) -> None:
+        await self._settle_all(Step.ABANDON, self._state.missing, late)
+
+    async def _settle_all(
+        self,
+        step: Step,
+        rest: Callable[[], Iterator[EpisodeKey]],
+        outcome: Callable[[EpisodeKey, CycleState], Event],
+    ) -> None:
+        """Gives episodes their outcomes, for as long as that is the step to be taken."""
         cause = self._state.seeded or self._checked_plan()
         size = BATCH_MAX
-        while next_step(self._state, self._clock()) is Step.ABANDON:
-            events = [late(key, self._state) for key in islice(self._state.missing(), size)]
+        while next_step(self._state, self._clock()) is step:
+            events = [outcome(key, self._state) for key in islice(rest(), size)]
             now = self._clock()
             try:
                 await self._append(*(cause.envelope.follow(event, source=SOURCE, time=now) for event in events))

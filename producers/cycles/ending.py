@@ -1,11 +1,15 @@
-"""How a cycle ends: what is left is abandoned, and the whole is sealed or abandoned. Pure."""
+"""How a cycle ends: what is left is forfeited or abandoned, and the whole is sealed or abandoned. Pure."""
 
 from __future__ import annotations
 
 from events.cycles import CycleAbandoned, CycleAbandonReason, CycleSealed
-from events.episodes import AbandonCode, EpisodeAbandoned
-from events.ids import EpisodeKey
+from events.episodes import AbandonCode, ActLatency, EpisodeAbandoned, EpisodeForfeited, ForfeitCode
+from events.event import TEXT_MAX
+from events.ids import EpisodeKey, Hotkey
 from producers.cycles.state import CycleEnd, CycleState
+
+CONDUCTOR = "conductor"
+"""Stands as the worker of what no worker has run."""
 
 
 def end_of(state: CycleState, secret: bytes) -> CycleEnd:
@@ -41,10 +45,51 @@ def late(key: EpisodeKey, state: CycleState) -> EpisodeAbandoned:
     return EpisodeAbandoned(
         cycle=key.cycle,
         uid=key.uid,
-        hotkey=next(entry.hotkey for entry in plan.roster if entry.uid == key.uid),
+        hotkey=_hotkey(key, state),
         env=key.env,
         index=key.index,
         attempts=state.failed_attempts(key),
         code=AbandonCode.CYCLE_DEADLINE,
         detail=f"no outcome within {plan.deadline_s} s of the plan",
     )
+
+
+def given_up(key: EpisodeKey, state: CycleState) -> EpisodeForfeited:
+    """What becomes of an episode whose miner has lost its last chance. The same whenever and wherever it is asked."""
+    return EpisodeForfeited(
+        cycle=key.cycle,
+        uid=key.uid,
+        hotkey=_hotkey(key, state),
+        env=key.env,
+        index=key.index,
+        attempt=state.failed_attempts(key) + 1,
+        code=ForfeitCode.GIVEN_UP,
+        detail=_why_given_up(key, state),
+        steps=0,
+        evidence=None,
+        latency=ActLatency(calls=0, p50_ms=0, max_ms=0),
+        duration_s=0,
+        worker=CONDUCTOR,
+    )
+
+
+def _why_given_up(key: EpisodeKey, state: CycleState) -> str:
+    miner = state.chances.of(key.uid)
+    last = miner.last_forfeit
+    assert state.plan is not None
+    assert last is not None, f"uid {key.uid} is given up without a forfeit"
+    limit = state.plan.event.terms.forfeits_in_row_max
+    return _shortened(
+        f"not run: forfeit {miner.in_row} in a row (after {limit} a miner is set aside until one last episode) was"
+        f" {last.env} {last.index}, {last.code}: {last.detail}"
+    )
+
+
+def _shortened(text: str) -> str:
+    """At most as long as an event's prose may be."""
+    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
+
+
+def _hotkey(key: EpisodeKey, state: CycleState) -> Hotkey:
+    assert state.plan is not None
+    return next(entry.hotkey for entry in state.plan.event.roster if entry.uid == key.uid)

@@ -10,11 +10,18 @@ from typing import cast
 from events.codec import decode
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.envelope import RecordedEvent
-from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
+from events.episodes import (
+    EpisodeAbandoned,
+    EpisodeAttemptFailed,
+    EpisodeCompleted,
+    EpisodeForfeited,
+    EpisodeOutcome,
+)
 from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Uid
 from events.log import Stored
 from events.merkle import MerkleTree
+from producers.cycles.chances import Chances
 
 CycleEnd = CycleSealed | CycleAbandoned
 
@@ -32,18 +39,21 @@ class Step(StrEnum):
     """What brings a cycle forward.
 
     PLAN -> SEED -> RUN -> SEAL -> ENDED; from SEED or RUN over ABANDON to SEAL when the deadline has passed.
+    GIVE_UP, whenever a miner has lost its last chance, and back or on. It comes before ABANDON: that chance was lost
+    in the log, and a conductor that was away until the deadline must not make it undone.
     """
 
     PLAN = "plan"
     SEED = "seed"
     RUN = "run"
+    GIVE_UP = "give_up"
     ABANDON = "abandon"
     SEAL = "seal"
     ENDED = "ended"
 
 
 class CycleState:
-    """The fold of `evt.cycle.<n>.>`. Two bytes per planned episode, whatever the size of its events.
+    """The fold of `evt.cycle.<n>.>`. Two bytes per planned episode, whatever the size of its events; more per miner.
 
     What comes after the end is not folded: nothing that comes later counts.
     """
@@ -59,6 +69,8 @@ class CycleState:
         """Over the exact bytes of all folded events but the end."""
         self.unplanned = 0
         """Outcomes of episodes that the plan does not know: they are in the tree and count for nothing."""
+        self.chances = Chances((), 0, None)
+        """Whom the cycle still waits for."""
         self._outcomes = bytearray()
         self._attempts = bytearray()
         self._counts = [0, 0, 0, 0]
@@ -104,13 +116,16 @@ class CycleState:
 
     def missing(self) -> Iterator[EpisodeKey]:
         """The planned episodes without an outcome, by miner, environment and index, as they stand when asked for."""
-        if self.plan is None:
-            return
-        plan, place = self.plan.event, -1
-        while (place := self._outcomes.find(Outcome.MISSING, place + 1)) >= 0:
-            pair, index = divmod(place, plan.episodes_per_environment)
-            row, column = divmod(pair, len(plan.environments))
-            yield EpisodeKey(self.cycle, plan.roster[row].uid, plan.environments[column], index)
+        return self._missing(0, self.planned)
+
+    def given_up(self) -> Iterator[EpisodeKey]:
+        """Those among them whose miners have lost their last chance."""
+        for uid in self.chances.given_up():
+            yield from self._missing(*self._places(uid))
+
+    def wanted(self, key: EpisodeKey) -> bool:
+        """Whether a planned episode is to be run: it has no outcome, and its miner is waited for."""
+        return self.outcome(key) is Outcome.MISSING and self.chances.wanted(key)
 
     def failed_attempts(self, key: EpisodeKey) -> int:
         """The highest number of a failed attempt at a planned episode; 0 for none."""
@@ -139,11 +154,11 @@ class CycleState:
             case CycleSeeded():
                 self.seeded = cast(RecordedEvent[CycleSeeded], recorded)
             case EpisodeCompleted() as event:
-                self._settle(event.key, Outcome.COMPLETED)
+                self._settle(event, Outcome.COMPLETED)
             case EpisodeForfeited() as event:
-                self._settle(event.key, Outcome.FORFEITED)
+                self._settle(event, Outcome.FORFEITED)
             case EpisodeAbandoned() as event:
-                self._settle(event.key, Outcome.ABANDONED)
+                self._settle(event, Outcome.ABANDONED)
             case EpisodeAttemptFailed() as event:
                 self._count_attempt(event)
 
@@ -153,15 +168,20 @@ class CycleState:
         self._outcomes = bytearray(plan.episodes_planned)
         self._attempts = bytearray(plan.episodes_planned)
         self._counts[Outcome.MISSING] = plan.episodes_planned
+        each = len(plan.environments) * plan.episodes_per_environment
+        self.chances = Chances(self._rows, each, plan.terms.forfeits_in_row_max)
 
-    def _settle(self, key: EpisodeKey, outcome: Outcome) -> None:
-        place = self._place(key)
+    def _settle(self, event: EpisodeOutcome, outcome: Outcome) -> None:
+        place = self._place(event.key)
         if place is None:
             self.unplanned += 1
             return
         self._outcomes[place] = outcome
         self._counts[Outcome.MISSING] -= 1
         self._counts[outcome] += 1
+        self.chances.settle(event)
+        for uid in self.chances.to_probe():
+            self.chances.probe(self._key(self._outcomes.rfind(Outcome.MISSING, *self._places(uid))))
 
     def _count_attempt(self, event: EpisodeAttemptFailed) -> None:
         place = self._place(event.key)
@@ -176,6 +196,23 @@ class CycleState:
         episodes = self.plan.event.episodes_per_environment
         return (row * len(self._columns) + column) * episodes + key.index if key.index < episodes else None
 
+    def _key(self, place: int) -> EpisodeKey:
+        assert self.plan is not None
+        plan = self.plan.event
+        pair, index = divmod(place, plan.episodes_per_environment)
+        row, column = divmod(pair, len(plan.environments))
+        return EpisodeKey(self.cycle, plan.roster[row].uid, plan.environments[column], index)
+
+    def _places(self, uid: Uid) -> tuple[int, int]:
+        """Where the episodes of a miner begin and end."""
+        each = self.planned // len(self._rows)
+        return self._rows[uid] * each, (self._rows[uid] + 1) * each
+
+    def _missing(self, start: int, end: int) -> Iterator[EpisodeKey]:
+        while (place := self._outcomes.find(Outcome.MISSING, start, end)) >= 0:
+            yield self._key(place)
+            start = place + 1
+
 
 def next_step(state: CycleState, now: datetime) -> Step:
     """What is to be done, given all that the log holds about the cycle."""
@@ -185,6 +222,8 @@ def next_step(state: CycleState, now: datetime) -> Step:
         return Step.PLAN
     if state.complete:
         return Step.SEAL
+    if state.chances.given_up():
+        return Step.GIVE_UP
     if now >= state.deadline:
         return Step.ABANDON
     return Step.SEED if state.seeded is None else Step.RUN

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from events.ids import CycleId
+from events.ids import CycleId, Uid
 from events.queue import TaskQueue
 from events.tasks import EpisodeTask
 from tests.controls import facts
 
 
-def tasks(number: int, *, cycle: int = 1) -> list[EpisodeTask]:
-    return [facts.task(facts.key(cycle, index=index)) for index in range(number)]
+def tasks(number: int, *, cycle: int = 1, uid: int = 0) -> list[EpisodeTask]:
+    return [facts.task(facts.key(cycle, uid, index=index)) for index in range(number)]
 
 
 class TaskQueueContract:
@@ -38,3 +38,14 @@ class TaskQueueContract:
         await queue.put([*tasks(3, cycle=1), *tasks(4, cycle=11)])
         assert await queue.purge_cycle(CycleId(1)) == 3
         assert await queue.pending() == 4
+
+    async def test_purge_takes_one_miner_of_one_cycle_only(self, queue: TaskQueue) -> None:
+        others = [*tasks(4, uid=11), *tasks(5, cycle=11, uid=1)]
+        await queue.put([*tasks(3, uid=1), *others])
+        assert await queue.purge_miner(CycleId(1), Uid(1)) == 3
+        assert await queue.pending() == len(others)
+
+    async def test_what_was_purged_can_be_put_again(self, queue: TaskQueue) -> None:
+        await queue.put(tasks(3))
+        await queue.purge_miner(CycleId(1), Uid(0))
+        assert await queue.put(tasks(3)) == 3

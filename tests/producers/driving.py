@@ -18,7 +18,7 @@ from events.cycles import CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import RecordedEvent, begin, follow
 from events.episodes import EpisodeCompleted
 from events.event import Event
-from events.ids import CycleId, EpisodeId, Hotkey
+from events.ids import CycleId, EpisodeId, Hotkey, Uid
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import Conflict, Draft, EventLog, Stored
@@ -359,6 +359,12 @@ class FusedQueue:
     async def pending(self) -> int:
         self._fuse.before()
         return await self._queue.pending()
+
+    async def purge_miner(self, cycle: CycleId, uid: Uid) -> int:
+        self._fuse.before()
+        purged = await self._queue.purge_miner(cycle, uid)
+        self._fuse.after()
+        return purged
 
     async def purge_cycle(self, cycle: CycleId) -> int:
         self._fuse.before()
