@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from events import subjects
 from events.codec import decode, draft
 from events.connection import Connection, NatsError
-from events.cycles import CyclePlanned, CycleSealed, CycleSeeded
+from events.cycles import CyclePlanned, CycleSealed, CycleSeeded, EpisodeTerms
 from events.envelope import RecordedEvent, begin, follow
-from events.episodes import EpisodeCompleted
+from events.episodes import EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import CycleId, EpisodeId, Hotkey, Uid
 from events.jetstream import JetStreamLog
@@ -69,12 +69,13 @@ def settings(
     network: str = "test",
     eval_interval_s: float = 3600,
     master_key: bytes = MASTER_KEY,
+    terms: EpisodeTerms = facts.TERMS,
 ) -> SchedulerSettings:
     return SchedulerSettings(
         network=network,
         environments=(facts.REACH, facts.PUSH),
         episodes_per_env=episodes,
-        terms=facts.TERMS,
+        terms=terms,
         rules=ScoringRules(coverage_min=Decimal(coverage_min)),
         deadline_s=deadline_s,
         eval_interval_s=eval_interval_s,
@@ -173,25 +174,26 @@ def outcome_of(task: EpisodeTask) -> EpisodeCompleted:
     return facts.completed(task.key, success=task.seed % 2 == 0)
 
 
-async def work(stage: Stage) -> None:
-    """Does tasks as they come, until it is cancelled."""
+Run = Callable[[EpisodeTask], EpisodeCompleted | EpisodeForfeited]
+
+
+async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None) -> None:
+    """Does tasks as they come, so many before it looks again, until it is cancelled."""
     while True:
-        tasks = await stage.tasks()
+        tasks = (await stage.tasks())[:at_once]
         for task in tasks:
-            envelope = follow(
-                outcome_of(task), cause=task.cause, correlation=task.correlation, source="/tests/worker"
-            )
+            envelope = follow(run(task), cause=task.cause, correlation=task.correlation, source="/tests/worker")
             with suppress(Conflict):  # there is an outcome already, and it stays
                 await stage.log.append([draft(envelope)])
             await stage.remove(task)
-        if not tasks:
+        if not tasks or at_once:
             await asyncio.sleep(0.001)
 
 
 @asynccontextmanager
-async def worker(stage: Stage) -> AsyncIterator[None]:
+async def worker(stage: Stage, run: Run = outcome_of, at_once: int | None = None) -> AsyncIterator[None]:
     """Works on the stage within the block."""
-    task = asyncio.create_task(work(stage))
+    task = asyncio.create_task(work(stage, run, at_once))
     try:
         yield
     finally:
