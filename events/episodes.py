@@ -38,7 +38,11 @@ class ForfeitCode(StrEnum):
     NON_FINITE = "non_finite"
     """NaN or an infinity in an action."""
     GIVEN_UP = "given_up"
-    """Too many of the policy's episodes in a row were forfeited, and its last chance too: this one was not run."""
+    """Too many of the policy's episodes in a row were forfeited, and its last chance too: this one was not run.
+
+    Written by the conductor (`worker` is `conductor`, no steps, no calls, no evidence); the detail says what the last
+    failure was. The rules are in `producers/cycles/chances.py`.
+    """
 
 
 class FailureCode(StrEnum):

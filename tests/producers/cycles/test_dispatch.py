@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
+from events.codec import draft
+from events.envelope import begin
+from events.episodes import EpisodeOutcome
 from events.ids import CycleId
+from events.log import Stored
 from events.memory import MemoryQueue
 from events.queue import QueueFull, QueueUnavailable
 from events.seeds import cycle_secret
@@ -48,7 +53,8 @@ class NarrowQueue(MemoryQueue):
 async def dispatch(queue: MemoryQueue | FusedQueue, *, episodes: int = 300, done: int = 0) -> Dispatch:
     """Of 4 x `episodes` tasks, the first `done` of which have an outcome."""
     log = MemoryStage().log
-    await append(log, facts.planned(episodes=episodes), facts.seeded())
+    terms = facts.TERMS.model_copy(update={"forfeits_in_row_max": 1})
+    await append(log, facts.planned(episodes=episodes, terms=terms), facts.seeded())
     state = await fold(log)
     assert state.plan is not None
     assert state.seeded is not None
@@ -92,6 +98,51 @@ async def test_a_chunk_that_got_no_answer_is_put_again() -> None:
     with pytest.raises(QueueUnavailable):
         await it.put_chunk()
     assert await it.put_chunk() == 20
+
+
+def settle(it: Dispatch, *events: EpisodeOutcome) -> None:
+    """Puts outcomes into the state that it looks at."""
+    for event in events:
+        new = draft(begin(event, source="/tests"))
+        it._state.apply(Stored(it._state.last_sequence + 1, new.subject, new.body))
+
+
+def on(queue: MemoryQueue) -> Counter[int]:
+    """How many tasks each miner has on the queue."""
+    return Counter(task.uid for task in queue.waiting.values())
+
+
+async def test_tasks_of_a_miner_set_aside_leave_the_queue() -> None:
+    queue = MemoryQueue()
+    it = await dispatch(queue)
+    await it.put_chunk()
+    settle(it, facts.forfeited())
+    while not it.finished:
+        await it.put_chunk()
+    assert on(queue) == {1: 600}
+
+
+async def test_tasks_of_a_miner_taken_back_come_at_the_end_of_the_pass() -> None:
+    queue = MemoryQueue()
+    it = await dispatch(queue)
+    await it.put_chunk()
+    settle(it, facts.forfeited())
+    await it.put_chunk()
+    settle(it, facts.completed(facts.key(index=1)))
+    while not it.finished:
+        await it.put_chunk()
+    assert on(queue) == {0: 598, 1: 600}
+
+
+async def test_a_purge_that_got_no_answer_is_tried_again() -> None:
+    queue = MemoryQueue()
+    it = await dispatch(FusedQueue(queue, Fuse(1, QueueUnavailable)), episodes=5)
+    await it.put_chunk()
+    settle(it, facts.forfeited())
+    with pytest.raises(QueueUnavailable):
+        await it.put_chunk()
+    await it.put_chunk()
+    assert on(queue) == {1: 10}
 
 
 async def test_a_cycle_ends_though_the_queue_is_narrow() -> None:
