@@ -64,6 +64,8 @@ class Chances:
         self._miners = {uid: MinerChances(episodes_each) for uid in uids}
         self._waited_for = len(self._miners) * episodes_each
         """How many episodes of miners that are waited for have no outcome."""
+        self._aside = 0
+        """How many miners are set aside and not probed yet."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Chances) and vars(self) == vars(other)
@@ -109,7 +111,7 @@ class Chances:
 
     def to_probe(self) -> list[Uid]:
         """The miners that are to be probed now; `probe` says by which episode."""
-        if self._waited_for:
+        if self._waited_for or not self._aside:
             return []
         return [uid for uid, it in self._miners.items() if it.standing is Standing.ASIDE and it.missing]
 
@@ -128,4 +130,5 @@ class Chances:
     def _stand(self, it: MinerChances, standing: Standing) -> None:
         change = (standing is Standing.WAITED_FOR) - (it.standing is Standing.WAITED_FOR)
         self._waited_for += change * it.missing
+        self._aside += (standing is Standing.ASIDE) - (it.standing is Standing.ASIDE)
         it.standing, it.probe = standing, None
