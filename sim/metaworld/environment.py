@@ -78,7 +78,7 @@ class MetaWorldEnvironment:
         if profile.cameras:
             if renderer is None:
                 raise ValueError(f"profile {profile.name} has cameras: give it a renderer")
-            renderer.prepare(env, profile, self._model)
+            renderer.prepare(env, profile, self._model, upside_down=True)
 
     @property
     def env(self) -> EnvId:
@@ -138,6 +138,8 @@ class MetaWorldEnvironment:
     def close(self) -> None:
         self._running = False
         self._native.close()
+        if self._renderer is not None:
+            self._renderer.forget(self._model)
 
     def _diverged(self) -> bool:
         """Whether the physics blew up in this step.

@@ -166,11 +166,12 @@ def test_an_episode_without_cameras_loads_no_graphics() -> None:
 def test_cameras_without_any_opengl_say_what_to_install() -> None:
     code = (
         "import sim.cameras as cameras\n"
-        "cameras.LIBRARIES = {'osmesa': 'libNoOSMesa.so', 'egl': 'libNoEGL.so'}\n"
+        "import sim.rendering.opengl as opengl\n"
+        "opengl.LIBRARIES = {'osmesa': 'libNoOSMesa.so', 'egl': 'libNoEGL.so'}\n"
         "from sim.suite import make\n"
         "try:\n"
         "    make('metaworld/reach-v3', cameras.RGB84_1, max_steps=1, renderer=cameras.Renderer())\n"
-        "except cameras.GraphicsUnavailable as error:\n"
+        "except opengl.GraphicsUnavailable as error:\n"
         "    print(error)\n"
     )
     ran = subprocess.run(
