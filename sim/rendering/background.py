@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from sim.rendering.scene import Contents, Depths, Pixels, Scene
 
+PIXEL = np.dtype("V3")
+"""Red, green and blue moved as one value: three times as fast."""
+
 
 @dataclass(frozen=True, slots=True)
 class Background:
@@ -29,9 +32,11 @@ class Background:
     depths: Depths
 
     def under(self, pixels: Pixels, depths: Depths) -> Pixels:
-        """What moves, in front of this; writes into `pixels`."""
-        np.copyto(pixels, self.pixels, where=(depths <= self.depths)[..., None])
-        return pixels
+        """What moves, in front of this."""
+        nearer = np.flatnonzero(depths > self.depths)
+        picture = self.pixels.copy()
+        picture.view(PIXEL).ravel()[nearer] = pixels.view(PIXEL).ravel()[nearer]
+        return picture
 
 
 class Backgrounds:
@@ -56,7 +61,7 @@ class Backgrounds:
         if not self._drawn:
             self._drawn = [_background(scene, model, data, camera) for camera in self._cameras]
         return [
-            background.under(*scene.moving(model, data, camera)).copy()
+            background.under(*scene.moving(model, data, camera))
             for camera, background in zip(self._cameras, self._drawn, strict=True)
         ]
 
