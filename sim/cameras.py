@@ -53,6 +53,8 @@ class ObservationProfile:
     """Each pixel is the rounded mean of so many by so many drawn ones: smooth edges, at a cost by the area."""
     mesh_cell_m: float = 0.0
     """Vertices of a detailed mesh that share a cube of this edge are drawn as one. 0 draws meshes as they are."""
+    texture_px_max: int = 0
+    """Textures are averaged down, by powers of two, to at most this edge. 0 leaves them as they are."""
     tessellation: tuple[int, int, int] = (28, 16, 4)
     """Slices and stacks of a sphere or cylinder, and squares along the edge of a box, which are lit by corner."""
     shadow_map_px: int = 0
@@ -90,6 +92,7 @@ RGB84_1 = ObservationProfile(
     image_size_px=84,
     supersampling=2,
     mesh_cell_m=0.01,
+    texture_px_max=256,
     tessellation=(20, 10, 2),
     static_background=True,
 )

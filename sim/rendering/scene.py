@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.rendering.meshes import coarse
+from sim.rendering.textures import shrink
 
 if TYPE_CHECKING:
     from mujoco import MjData, MjModel
@@ -102,6 +103,8 @@ class Scene:
 def _drawn(profile: ObservationProfile, model: MjModel, size_px: int) -> MjModel:
     """What is loaded into OpenGL, as the profile says."""
     drawn = coarse(model, profile.mesh_cell_m) if profile.mesh_cell_m else copy.copy(model)
+    if profile.texture_px_max:
+        shrink(drawn, profile.texture_px_max)
     drawn.vis.quality.offsamples = 0
     drawn.vis.quality.shadowsize = profile.shadow_map_px
     drawn.vis.quality.numslices, drawn.vis.quality.numstacks, drawn.vis.quality.numquads = profile.tessellation

@@ -20,6 +20,7 @@ def test_a_version_once_used_is_never_changed() -> None:
         image_size_px=84,
         supersampling=2,
         mesh_cell_m=0.01,
+        texture_px_max=256,
         tessellation=(20, 10, 2),
         shadow_map_px=0,
         reflections=False,
