@@ -2,4 +2,10 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 pytest_plugins = ["tests.fixtures.nats", "tests.fixtures.postgres", "tests.fixtures.http"]
+
+# How long an example takes says nothing here: the machine may be busy, and pytest's own time-out ends what hangs.
+settings.register_profile("kinitro", deadline=None)
+settings.load_profile("kinitro")

@@ -52,13 +52,12 @@ def points(contenders: list[Contender], scheme: PointScheme = PointScheme.LINEAR
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @given(contenders=contests())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_points_are_those_of_enumerating_all_subsets(scheme: PointScheme, contenders: list[Contender]) -> None:
     assert points(contenders, scheme) == oracle.points(contenders, rules_of(scheme))
 
 
 @given(contenders=contests(), planned=st.integers(0, 60))
-@settings(deadline=None)
 def test_frontier_and_epsilons_are_those_of_the_definitions(contenders: list[Contender], planned: int) -> None:
     found = score(contenders, planned, RULES)
     assert found.on_frontier == oracle.frontier(contenders, planned, RULES)
@@ -72,14 +71,13 @@ def test_frontier_and_epsilons_are_those_of_the_definitions(contenders: list[Con
     z=st.decimals(0, 3, places=2),
     gaps=st.tuples(st.decimals(0, 1, places=2), st.decimals(0, 1, places=2)).map(sorted),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_rules_of_the_cycle_are_followed(contenders: list[Contender], z: Decimal, gaps: list[Decimal]) -> None:
     rules = ScoringRules(threshold_z=z, gap_min=gaps[0], gap_max=gaps[1])
     assert score(contenders, 50, rules).points == oracle.points(contenders, rules)
 
 
 @given(contenders=contests(), random=st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_order_of_contenders_changes_nothing(contenders: list[Contender], random: Random) -> None:
     shuffled = random.sample(contenders, len(contenders))
     assert by_uid(shuffled) == by_uid(contenders)
