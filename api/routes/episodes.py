@@ -18,6 +18,7 @@ from events.episodes import (
     EpisodeCompleted,
     EpisodeForfeited,
     EpisodeOutcome,
+    ForfeitCode,
 )
 from events.ids import EpisodeKey, Hotkey
 from projectors.cycles import queries as cycles
@@ -103,6 +104,8 @@ class Episode(BaseModel):
         match event:
             case EpisodeCompleted(attempt=attempt):
                 return cls(status="completed", attempts_made=attempt, **common, **more)
+            case EpisodeForfeited(attempt=attempt, code=ForfeitCode.GIVEN_UP):
+                return cls(status="forfeited", attempts_made=attempt - 1, **common, **more)  # it was not run
             case EpisodeForfeited(attempt=attempt):
                 return cls(status="forfeited", attempts_made=attempt, **common, **more)
             case EpisodeAbandoned(attempts=attempts):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from events.episodes import ForfeitCode
 from events.weights import WithheldReason
 from tests.controls import facts
 from tests.controls.cycles import large_cycle
@@ -273,6 +274,15 @@ async def test_a_completed_episode(api: Api) -> None:
     assert answer["evidence"] == expected.evidence.model_dump()
     assert answer["latency"] == expected.latency.model_dump()
     assert answer["attempts"] == []
+
+
+async def test_an_episode_that_was_given_up_was_never_tried(api: Api, read_side: Written) -> None:
+    given_up = facts.forfeited(code=ForfeitCode.GIVEN_UP).model_copy(update={"evidence": None})
+    await write(read_side.log, facts.planned(), given_up)
+    await read_side.project()
+    answer = (await api.get("/v1/episodes/1.0.metaworld.reach-v3.0")).json
+    assert (answer["status"], answer["code"], answer["attempts_made"]) == ("forfeited", "given_up", 0)
+    assert answer["evidence"] is None
 
 
 async def test_a_forfeited_episode_with_the_attempt_before_it(api: Api, read_side: Written) -> None:
