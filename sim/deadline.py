@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._passed = False
+        self._left = False
 
     async def __aenter__(self) -> Deadline:
         self._loop = asyncio.get_running_loop()
@@ -33,18 +35,36 @@ class Deadline:
         assert task is not None, "a deadline needs a task to cancel"
         self._task = task
         self._cancellations = task.cancelling()
-        self._handle: asyncio.Handle = self._loop.call_later(self._seconds, self._look, LOOKS)
+        self._wait(self._seconds)
         return self
+
+    def restart(self, seconds: float) -> None:
+        """Count these seconds from now, instead of what was counted before. Too late, it changes nothing."""
+        if not (self._passed or self._left):
+            self._handle.cancel()
+            self._wait(seconds)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         self._handle.cancel()
         if not self._passed:
             return
         cancelled_by_us_alone = self._task.uncancel() <= self._cancellations
         if cancelled_by_us_alone and kind is not None and issubclass(kind, asyncio.CancelledError):
             raise DeadlinePassed from error
+
+    def _wait(self, seconds: float) -> None:
+        self._due_s = time.monotonic() + seconds
+        self._handle: asyncio.Handle = self._loop.call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        early_s = self._due_s - time.monotonic()  # the loop's timers count whole milliseconds
+        if early_s > 0:
+            self._handle = self._loop.call_later(early_s + 0.001, self._wake)
+        else:
+            self._look(LOOKS)
 
     def _look(self, left: int) -> None:
         if left:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from events.ids import EnvId, split_env_id
+from sim.encodings import Encoding, Malformed
 from sim.errors import UnknownEnvironment
-from sim.rl_interface import Action, FloatArray, Malformed, decode_act_request
+from sim.rl_interface import Action, FloatArray, decode_act_request
 from sim.spec import ARM_ACTION
 from sim.suite import find
 
@@ -44,7 +45,14 @@ class PolicyKind(StrEnum):
     RANDOM = "random"
 
 
-def decide(kind: PolicyKind, request: bytes, *, seed: int = 0, noise_m: float = NOISE_M) -> Action:
+def decide(
+    kind: PolicyKind,
+    request: bytes,
+    encoding: Encoding = Encoding.JSON,
+    *,
+    seed: int = 0,
+    noise_m: float = NOISE_M,
+) -> Action:
     """The action of this policy for the body of a `/act` request.
 
     `seed` tells apart several noisy or random policies. `noise_m` is how far off, as a standard deviation in
@@ -53,7 +61,7 @@ def decide(kind: PolicyKind, request: bytes, *, seed: int = 0, noise_m: float = 
     Raises:
         Malformed: not such a body, without the state that experts need, or of an unknown environment.
     """
-    observation = decode_act_request(request)
+    observation = decode_act_request(request, encoding)
     if kind is PolicyKind.RANDOM:
         native = _generator(request, seed).uniform(-1.0, 1.0, NATIVE_ACTION_SIZE)
         return _action(native.astype(np.float32))
@@ -70,7 +78,7 @@ def _full_state(extra: Mapping[str, Any]) -> tuple[EnvId, NDArray[np.float64]]:
         case _:
             raise Malformed(f"obs.extra: experts need env_id and state, as in state/1; got {sorted(extra)}")
     try:
-        return find(env), np.array(state, np.float64)
+        return find(env), np.array(state, np.float32).astype(np.float64)  # as sent, in either encoding
     except (UnknownEnvironment, TypeError, ValueError) as error:
         raise Malformed(f"obs.extra: {error}") from error
 

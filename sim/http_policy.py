@@ -3,6 +3,15 @@
 Bounded in time and bytes; one kept-alive connection per episode; no redirects, no compression, no cookies, no
 proxy; nothing is sent to addresses that are not public unless the operator allows it. Endpoints may be
 secret, and failures are published: no detail names the endpoint or its address.
+
+What is measured, and held against the deadline, is the policy's own time: see `sim.policy_clock`. Connecting
+is not in it, and has a limit of its own.
+
+Requests with images are sent as MessagePack to a policy that asks for it (see `sim.encodings`). The answer to
+`/reset` decides. If it says nothing, and images are to be sent, `GET /health` is asked, outside all
+deadlines; that costs a policy that asks for nothing one request in ten minutes and worker process, not one
+per episode, because its silence is remembered. That it did ask is not remembered: another server may be behind
+the endpoint by the next episode.
 """
 
 from __future__ import annotations
@@ -12,20 +21,26 @@ import errno
 import os
 import random
 import time
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from sim.addresses import AddressRefused, socket_factory
 from sim.deadline import Deadline, DeadlinePassed
+from sim.encodings import Encoding, NonFinite, WireError, WrongShape, advertised
 from sim.errors import SimulationFailed
 from sim.policy import Decision, PolicyFailed, PolicyFailure
-from sim.rl_interface import NonFinite, WireError, WrongShape, decode_action, encode_act_request
+from sim.policy_clock import GRACE_S, PolicyClock
+from sim.rl_interface import decode_action, encode_act_request
 
 if TYPE_CHECKING:
+    import socket
     from types import SimpleNamespace, TracebackType
+
+    from aiohttp.connector import AddrInfoType
 
     from sim.policy import TaskConfig
     from sim.rl_interface import Action, Observation
@@ -33,14 +48,31 @@ if TYPE_CHECKING:
 
 RESET = "reset"
 ACT = "act"
+HEALTH = "health"
 BODY_BYTES_MAX = 1 << 20
 ERROR_BODY_BYTES = 200
 CONNECT_ATTEMPTS_MAX = 4
 CONNECT_BACKOFF_S = 0.1
+CONNECT_MS = 300.0
+"""For connecting anew to a policy that closed its connection, or the deadline if that is longer."""
 KEEPALIVE_S = 60.0
+HEALTH_S = 5.0
+"""As long as a reset may take, so that a server that does one thing at a time is free again for the act."""
+SILENT_S = 600.0
+SILENT_MAX = 1024
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 NOT_A_URL = "the committed endpoint is not a URL like https://host or http://host:port"
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
+HEADERS = {"Accept": "application/json, application/msgpack", "Accept-Encoding": "identity"}
+
+_silent: OrderedDict[str, float] = OrderedDict()
+"""Endpoints whose `/health` asked for nothing -> when, monotonic. The latest `SILENT_MAX`, for `SILENT_S`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    body: bytes
+    encoding: Encoding
+    latency_ms: float
 
 
 class HttpPolicy:
@@ -63,8 +95,13 @@ class HttpPolicy:
         self._endpoint = endpoint
         self._body_bytes_max = body_bytes_max
         self._connections = 0
+        self._encoding: Encoding | None = None
+        self._clock: PolicyClock | None = None
+        self._socket: socket.socket | None = None
+        self._create_socket = socket_factory(allow_private=allow_private_addresses)
         tracing = aiohttp.TraceConfig()
         tracing.on_connection_create_end.append(self._connected)
+        tracing.on_request_chunk_sent.append(self._sending)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=1,
@@ -72,7 +109,7 @@ class HttpPolicy:
                 resolver=aiohttp.ThreadedResolver(),
                 happy_eyeballs_delay=None,
                 keepalive_timeout=KEEPALIVE_S,
-                socket_factory=socket_factory(allow_private=allow_private_addresses),
+                socket_factory=self._new_socket,
             ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -99,48 +136,64 @@ class HttpPolicy:
         Raises:
             PolicyFailed, SimulationFailed
         """
-        body = orjson.dumps({"task_config": task.json()})
-        try:
-            async with Deadline(deadline_ms / 1000):
-                await self._post_with_retries(RESET, body)
-        except DeadlinePassed as error:
-            raise self._late(RESET, deadline_ms) from error
+        body = Encoding.JSON.dumps({"task_config": task.json()})
+        answer = await self._call(RESET, body, Encoding.JSON, deadline_ms=deadline_ms)
+        self._encoding = advertised(answer.body)
 
     async def act(self, observation: Observation, spec: ActionSpec, *, deadline_ms: float) -> Decision:
-        """`POST /act`. The clock runs from sending the request until the answer is complete.
+        """`POST /act`. The deadline is for the policy's own time, which is the latency returned.
 
         Raises:
             PolicyFailed, SimulationFailed
         """
-        body = encode_act_request(observation)
-        started_s = time.perf_counter()
+        encoding = await self._wanted_encoding() if observation.rgb else Encoding.JSON
+        body = encode_act_request(observation, encoding)
+        answer = await self._call(ACT, body, encoding, deadline_ms=deadline_ms)
+        return Decision(_action(answer, spec), answer.latency_ms)
+
+    async def _wanted_encoding(self) -> Encoding:
+        if self._encoding is None:
+            self._encoding = Encoding.JSON if _is_silent(self._endpoint) else await self._ask_health()
+        return self._encoding
+
+    async def _ask_health(self) -> Encoding:
+        """Whatever goes wrong here, the policy is asked in JSON: it need not have a `/health`."""
+        wanted = None
         try:
-            async with Deadline(deadline_ms / 1000):
-                answer = await self._post(ACT, body)
+            async with asyncio.timeout(HEALTH_S):
+                wanted = advertised((await self._exchange("GET", HEALTH)).body)
+        except (PolicyFailed, TimeoutError, aiohttp.ClientError, OSError, UnicodeError, AddressRefused):
+            pass
+        if wanted is None:
+            _remember_silent(self._endpoint)
+        return wanted or Encoding.JSON
+
+    async def _call(self, call: str, body: bytes, encoding: Encoding, *, deadline_ms: float) -> _Answer:
+        post = self._post_with_retries if call == RESET else self._post
+        connect_ms = max(deadline_ms, CONNECT_MS)
+        deadline = Deadline(connect_ms / 1000)
+        clock = self._clock = PolicyClock(on_sent=lambda: deadline.restart(deadline_ms / 1000))
+        try:
+            async with deadline:
+                answer = await post(call, body, encoding)
         except DeadlinePassed as error:
-            raise self._late(ACT, deadline_ms) from error
-        latency_ms = (time.perf_counter() - started_s) * 1000
-        return Decision(_action(answer, spec), latency_ms)
+            raise (_late(call, deadline_ms) if clock.sent else _unconnected(connect_ms)) from error
+        if clock.latency_s > deadline_ms / 1000 + GRACE_S:
+            raise _late(call, deadline_ms)
+        return answer
 
-    def _late(self, call: str, deadline_ms: float) -> PolicyFailed:
-        if not self._connections:
-            return PolicyFailed(PolicyFailure.UNREACHABLE, f"no connection within {deadline_ms:g} ms")
-        detail = f"POST /{call}: no complete answer within {deadline_ms:g} ms"
-        return PolicyFailed(PolicyFailure.DEADLINE_MISSED, detail)
-
-    async def _post_with_retries(self, call: str, body: bytes) -> None:
-        for attempt in range(CONNECT_ATTEMPTS_MAX):
+    async def _post_with_retries(self, call: str, body: bytes, encoding: Encoding) -> _Answer:
+        for attempt in range(CONNECT_ATTEMPTS_MAX - 1):
             try:
-                await self._post(call, body)
+                return await self._post(call, body, encoding)
             except PolicyFailed as failed:
-                if not _worth_retrying(failed) or attempt == CONNECT_ATTEMPTS_MAX - 1:
+                if not _worth_retrying(failed):
                     raise
-            else:
-                return
             await asyncio.sleep(CONNECT_BACKOFF_S * 3**attempt * random.uniform(0.5, 1.5))
+        return await self._post(call, body, encoding)
 
-    async def _post(self, call: str, body: bytes) -> bytes:
-        """The body of a 2xx answer; every other end is a `PolicyFailed` caused by the client's error.
+    async def _post(self, call: str, body: bytes, encoding: Encoding) -> _Answer:
+        """A 2xx answer; every other end is a `PolicyFailed` caused by the client's error.
 
         Raises:
             SimulationFailed: this machine has no socket or memory left, which is no policy's fault.
@@ -148,21 +201,25 @@ class HttpPolicy:
         connections = self._connections
         try:
             try:
-                return await self._exchange(call, body)
+                return await self._exchange("POST", call, body, encoding)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
                 reused = connections and self._connections == connections
                 if not reused or isinstance(error, aiohttp.ClientConnectorError):
                     raise
                 # The server gave up an idle connection just as we used it: that is not the policy failing.
-                return await self._exchange(call, body)
+                return await self._exchange("POST", call, body, encoding)
         except (aiohttp.ClientError, OSError, UnicodeError, AddressRefused) as error:
             if isinstance(error, OSError) and error.errno in EXHAUSTED:
                 raise SimulationFailed(f"POST /{call}: {_os_error(error)} on this machine") from error
             raise _failure(call, error) from error
 
-    async def _exchange(self, call: str, body: bytes) -> bytes:
+    async def _exchange(
+        self, method: str, call: str, body: bytes | None = None, encoding: Encoding = Encoding.JSON
+    ) -> _Answer:
         url = _url(self._endpoint, call)
-        async with self._session.post(url, data=body, allow_redirects=False) as response:
+        headers = {"Content-Type": encoding.content_type} if body is not None else None
+        async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+            response.content.on_eof(self._arrived)
             _check_head(call, response)
             chunks: list[bytes] = []
             size = 0
@@ -173,7 +230,27 @@ class HttpPolicy:
                     detail = f"POST /{call}: the answer has more than {self._body_bytes_max} bytes"
                     raise PolicyFailed(PolicyFailure.BODY_TOO_LARGE, detail)
                 chunks.append(chunk)
-            return b"".join(chunks)
+            return _Answer(b"".join(chunks), Encoding.of_content_type(response.content_type), self._latency_ms())
+
+    def _new_socket(self, address_info: AddrInfoType) -> socket.socket:
+        self._socket = self._create_socket(address_info)
+        return self._socket
+
+    def _arrived(self) -> None:
+        if self._clock is not None:
+            self._clock.arrived(self._socket)
+
+    def _latency_ms(self) -> float:
+        return 0.0 if self._clock is None else self._clock.latency_s * 1000
+
+    async def _sending(
+        self,
+        _session: aiohttp.ClientSession,
+        _context: SimpleNamespace,
+        _event: aiohttp.TraceRequestChunkSentParams,
+    ) -> None:
+        if self._clock is not None:
+            self._clock.sending()
 
     async def _connected(
         self,
@@ -182,6 +259,26 @@ class HttpPolicy:
         _event: aiohttp.TraceConnectionCreateEndParams,
     ) -> None:
         self._connections += 1
+
+
+def _late(call: str, deadline_ms: float) -> PolicyFailed:
+    detail = f"POST /{call}: no complete answer within {deadline_ms:g} ms"
+    return PolicyFailed(PolicyFailure.DEADLINE_MISSED, detail)
+
+
+def _unconnected(connect_ms: float) -> PolicyFailed:
+    return PolicyFailed(PolicyFailure.UNREACHABLE, f"no connection within {connect_ms:g} ms")
+
+
+def _is_silent(endpoint: str) -> bool:
+    return time.monotonic() - _silent.get(endpoint, -SILENT_S) < SILENT_S
+
+
+def _remember_silent(endpoint: str) -> None:
+    _silent[endpoint] = time.monotonic()
+    _silent.move_to_end(endpoint)
+    if len(_silent) > SILENT_MAX:
+        _silent.popitem(last=False)
 
 
 def _url(endpoint: str, call: str) -> URL:
@@ -208,10 +305,10 @@ def _check_head(call: str, response: aiohttp.ClientResponse) -> None:
         raise PolicyFailed(PolicyFailure.MALFORMED, detail)
 
 
-def _action(answer: bytes, spec: ActionSpec) -> Action:
+def _action(answer: _Answer, spec: ActionSpec) -> Action:
     codes = {NonFinite: PolicyFailure.NON_FINITE, WrongShape: PolicyFailure.WRONG_SHAPE}
     try:
-        return decode_action(answer, spec)
+        return decode_action(answer.body, spec, answer.encoding)
     except WireError as error:
         code = codes.get(type(error), PolicyFailure.MALFORMED)
         raise PolicyFailed(code, f"POST /act: {error}") from error

@@ -1,6 +1,7 @@
 """A policy server for local use: our own policies behind the wire format that miners' servers speak.
 
-`GET /health`, `POST /reset`, `POST /act`. Serves any number of episodes at once: see `sim.experts`.
+`GET /health`, `POST /reset`, `POST /act`. Serves any number of episodes at once: see `sim.experts`. Asks for
+MessagePack, understands both encodings, and answers in that of the request.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
+from sim.encodings import ADVERTISEMENT, Encoding, WireError
 from sim.experts import NOISE_M, PolicyKind, decide
-from sim.rl_interface import WireError, encode_action
+from sim.rl_interface import encode_action
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 REQUEST_BYTES_MAX = 4 << 20
 SHUTDOWN_S = 1.0
+ENCODINGS = {ADVERTISEMENT: [Encoding.MSGPACK, Encoding.JSON]}
 
 
 class PolicyServer:
@@ -76,7 +79,7 @@ class PolicyServer:
 
     async def _health(self, _request: web.Request) -> web.Response:
         uptime_s = time.monotonic() - self._started_s
-        return _json({"status": "healthy", "model_loaded": True, "uptime_seconds": round(uptime_s, 3)})
+        return _json({"status": "healthy", "model_loaded": True, "uptime_seconds": round(uptime_s, 3), **ENCODINGS})
 
     async def _reset(self, request: web.Request) -> web.Response:
         try:
@@ -85,15 +88,16 @@ class PolicyServer:
             return _json({"error": f"the body is not JSON: {error}"}, status=400)
         if not isinstance(body, dict) or not isinstance(body.get("task_config"), dict):
             return _json({"error": "expected an object with task_config"}, status=422)
-        return _json({"status": "ok", "episode_id": uuid.uuid4().hex})
+        return _json({"status": "ok", "episode_id": uuid.uuid4().hex, **ENCODINGS})
 
     async def _act(self, request: web.Request) -> web.Response:
         body = await request.read()
+        encoding = Encoding.of_content_type(request.content_type)
         try:
-            action = decide(self._kind, body, seed=self._seed, noise_m=self._noise_m)
+            action = decide(self._kind, body, encoding, seed=self._seed, noise_m=self._noise_m)
         except WireError as error:
             return _json({"error": str(error)}, status=422)
-        return web.Response(body=encode_action(action), content_type="application/json")
+        return web.Response(body=encode_action(action, encoding), content_type=encoding.content_type)
 
 
 def _json(value: dict[str, object], *, status: int = 200) -> web.Response:

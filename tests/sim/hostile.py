@@ -71,9 +71,12 @@ class RawServer:
 
 
 @contextlib.asynccontextmanager
-async def raw_server(*, reset: Answer = accepts, act: Answer = acts) -> AsyncIterator[RawServer]:
+async def raw_server(
+    *, reset: Answer = accepts, act: Answer = acts, health: Answer | None = None
+) -> AsyncIterator[RawServer]:
     seen = RawServer()
     tasks: set[asyncio.Task[None]] = set()
+    answers = {"reset": reset, "health": health or says(http(b"", "404 Not Found"))}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.connections += 1
@@ -81,7 +84,7 @@ async def raw_server(*, reset: Answer = accepts, act: Answer = acts) -> AsyncIte
             while not writer.is_closing():
                 path, headers, body = await _request(reader)
                 seen.requests.append((path, headers, body))
-                await (reset if path.endswith("/reset") else act)(writer)
+                await answers.get(path.rpartition("/")[2], act)(writer)
         writer.close()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,9 +6,11 @@ import pytest
 
 from events.ids import EnvId, Seed
 from sim.cameras import STATE_1
+from sim.encodings import Encoding, Malformed, advertised
 from sim.experts import PolicyKind, decide
 from sim.policy_server import PolicyServer
-from sim.rl_interface import Malformed, Observation, encode_act_request
+from sim.rl_interface import Observation, decode_action, encode_act_request
+from sim.spec import ARM_ACTION
 from sim.suite import make
 
 RESET = {"task_config": {"env_id": "metaworld/reach-v3", "task_id": 7}}
@@ -29,6 +31,25 @@ async def test_the_server_speaks_the_wire_format(expert_server: PolicyServer) ->
     assert len(continuous["ee_twist"]) == 6
     assert len(continuous["gripper"]) == 1
     assert all(-1 <= x <= 1 for x in continuous["ee_twist"])
+
+
+@pytest.mark.parametrize("path", ["/reset", "/health"])
+async def test_the_server_asks_for_msgpack(expert_server: PolicyServer, path: str) -> None:
+    async with aiohttp.ClientSession(expert_server.url) as client:
+        response = await (client.post(path, json=RESET) if path == "/reset" else client.get(path))
+        assert advertised(await response.read()) is Encoding.MSGPACK
+
+
+async def test_an_answer_has_the_encoding_of_its_request() -> None:
+    actions = []
+    async with PolicyServer(PolicyKind.EXPERT) as server, aiohttp.ClientSession(server.url) as client:
+        for encoding in Encoding:
+            observation = make(EnvId("metaworld/reach-v3"), STATE_1, max_steps=10).reset(Seed(1))
+            headers = {"Content-Type": encoding.content_type}
+            response = await client.post("/act", data=encode_act_request(observation, encoding), headers=headers)
+            assert response.content_type == encoding.content_type
+            actions.append(decode_action(await response.read(), ARM_ACTION, encoding))
+    assert str(actions[0]) == str(actions[1]), "an expert decides the same, however it was asked"
 
 
 @pytest.mark.parametrize(
