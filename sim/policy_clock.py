@@ -4,7 +4,7 @@ Between either of these moments and the one at which this process notices, anyth
 policy's fault: other episodes' turns, a wait for the interpreter lock, a garbage collection, no CPU. On Linux
 the kernel keeps both moments for every TCP connection (`tcpi_last_data_sent`, `tcpi_last_data_recv`), at the
 resolution of its tick, 1 to 10 ms, so this process's own lateness is taken off, whatever caused it. What is
-less than a tick stays in, and elsewhere all of it does.
+less than half a tick stays in, and on other systems all of it does.
 
 The way the answer takes through the network is in it: who serves a policy decides where.
 """
@@ -29,7 +29,7 @@ TICK_S = time.clock_getres(CLOCK_MONOTONIC_COARSE) if sys.platform == "linux" el
 """The kernel's ages are right to less than this, either way."""
 
 GRACE_S = 2 * TICK_S
-"""How much longer than it was a latency may be measured."""
+"""By how much a measured latency may be off at most: each of its two ends by the age's error and half a tick."""
 
 
 class PolicyClock:
@@ -68,12 +68,12 @@ class PolicyClock:
             self._arrived_s, self._kernel_sent_s = now_s, now_s
         else:
             sent_age_s, received_age_s = ages_s
-            self._arrived_s = now_s - max(0.0, received_age_s - TICK_S)
-            self._kernel_sent_s = now_s - max(0.0, sent_age_s - TICK_S)
+            self._arrived_s = now_s - max(0.0, received_age_s - TICK_S / 2)
+            self._kernel_sent_s = now_s - max(0.0, sent_age_s - TICK_S / 2)
 
     @property
     def latency_s(self) -> float:
-        """Never more than `GRACE_S` above the truth where the kernel tells.
+        """Right to `GRACE_S`, either way, where the kernel tells.
 
         The kernel's time of sending counts only if it is before our own: one who reads a request slowly, or
         acknowledges it late, cannot begin later.

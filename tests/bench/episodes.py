@@ -7,7 +7,6 @@ which moves the solver's warm start and so belongs to the trajectory; `MetaWorld
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import Callable
@@ -16,27 +15,20 @@ from typing import Any, NamedTuple
 
 import mujoco
 import numpy as np
-import uvloop
 from metaworld.env_dict import ENV_CLS_MAP
 
 from events.ids import EnvId, Seed, split_env_id
-from sim.cameras import RGB84_1, STATE_1, ObservationProfile, Renderer
-from sim.episode import EpisodeSpec, run_episode
+from sim.cameras import RGB84_1, STATE_1, Renderer
 from sim.experts import PolicyKind, decide
-from sim.http_policy import HttpPolicy
 from sim.metaworld.environment import MetaWorldEnvironment, begin, prepared
 from sim.rl_interface import encode_act_request
-from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS
 from sim.trace import Recording
-from tests.bench.policy_process import PolicyProcess
 
 SEED = Seed(101)
 SECONDS_PER_ROUND = 0.05
 ROUNDS = 5
 """Of which the fastest counts; the ways take turns, so that a busy machine slows all of them."""
-IN_FLIGHT = 16
-HTTP_STEPS = {STATE_1: 400, RGB84_1: 50}
 
 
 def main() -> None:
@@ -54,10 +46,6 @@ def main() -> None:
     print(rates("raw physics", raw_rate, raw_rate, raw_rate))
     print(rates("environment", 1e6 / mean.ours, 1e6 / mean.ours, raw_rate))
     print(rates("environment, two cameras", 1e6 / mean.drawn, 1e6 / mean.drawn, raw_rate))
-    with PolicyProcess() as url:
-        for profile in (STATE_1, RGB84_1):
-            wall, cpu = uvloop.run(over_http(url, profile))
-            print(rates(f"HTTP, {IN_FLIGHT} in flight, {profile.name}", wall, cpu, raw_rate))
 
 
 HEADINGS = "".join(
@@ -144,35 +132,6 @@ def raw_step(environment: MetaWorldEnvironment, action: np.ndarray) -> None:
 def raw_step_and_forward(environment: MetaWorldEnvironment, action: np.ndarray) -> None:
     raw_step(environment, action)
     mujoco.mj_forward(environment._model, environment._data)
-
-
-async def over_http(url: str, profile: ObservationProfile) -> tuple[float, float]:
-    """Steps per second of wall clock and of this process's CPU, episodes of a random policy."""
-    async with SimulationThread() as stage:
-        numbers = range(IN_FLIGHT)
-        await asyncio.gather(*(episode(url, profile, stage, number, max_steps=5) for number in numbers))
-        started_s, cpu_started_s = time.perf_counter(), time.process_time()
-        steps = await asyncio.gather(
-            *(episode(url, profile, stage, number, max_steps=HTTP_STEPS[profile]) for number in numbers)
-        )
-        wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_started_s
-    return sum(steps) / wall_s, sum(steps) / cpu_s
-
-
-async def episode(
-    url: str, profile: ObservationProfile, stage: SimulationThread, index: int, *, max_steps: int
-) -> int:
-    spec = EpisodeSpec(
-        env=DEFAULT_ENVIRONMENTS[index % len(DEFAULT_ENVIRONMENTS)],
-        seed=Seed(index),
-        index=index,
-        profile=profile.name,
-        max_steps=max_steps,
-        act_deadline_ms=10_000,
-        reset_deadline_ms=30_000,
-    )
-    async with HttpPolicy(url, allow_private_addresses=True) as policy:
-        return (await run_episode(spec, policy, stage)).physics.steps
 
 
 if __name__ == "__main__":
