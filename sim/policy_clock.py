@@ -63,7 +63,7 @@ class PolicyClock:
     def arrived(self, connection: socket.socket | None) -> None:
         """The answer's last byte was read just now."""
         now_s = time.perf_counter()
-        ages_s = _kernel_ages_s(connection)
+        ages_s = kernel_ages_s(connection)
         if ages_s is None:
             self._arrived_s, self._kernel_sent_s = now_s, now_s
         else:
@@ -82,7 +82,7 @@ class PolicyClock:
         return max(0.0, self._arrived_s - sent_s)
 
 
-def _kernel_ages_s(connection: socket.socket | None) -> tuple[float, float] | None:
+def kernel_ages_s(connection: socket.socket | None) -> tuple[float, float] | None:
     """Since data was last sent, and last received, in seconds."""
     if sys.platform != "linux" or connection is None:
         return None

@@ -1,7 +1,8 @@
 """A policy server in a process of its own that takes a known time for each answer, and a worker under load.
 
 `POST /<ms>/reset` is answered at once, `POST /<ms>/act` after these milliseconds. Unless that is 0, the server
-measures with its own clock how long it really took, from the last byte read to the answer written.
+measures with its own clock how long it really took: from when its kernel had the request, because a policy
+process that waits for a CPU is late by itself, to when the answer was written.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from events.ids import Seed
 from sim.episode import EpisodeForfeit, EpisodeSpec, run_episode
 from sim.http_policy import HttpPolicy
 from sim.policy import Decision, TaskConfig
+from sim.policy_clock import TICK_S, kernel_ages_s
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS
 from tests.sim.hostile import GOOD_ACTION, http
@@ -100,7 +102,9 @@ class _TimedAnswers(asyncio.Protocol):
         size = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or b"0")
         if len(rest) < size:
             return
-        read_s = time.perf_counter()
+        ages_s = kernel_ages_s(self._transport.get_extra_info("socket"))
+        late_s = max(0.0, ages_s[1] - TICK_S) if ages_s else 0.0
+        read_s = time.perf_counter() - late_s
         self._buffer.clear()
         _, delay_ms, call = head.split(b" ", 2)[1].decode().split("/")
         if call == "reset":
@@ -115,6 +119,9 @@ class _TimedAnswers(asyncio.Protocol):
     def _answer(self, read_s: float, delay_ms: int) -> None:
         if not self._transport.is_closing():
             self._transport.write(ANSWER)
+        asyncio.get_running_loop().call_soon(self._answered, read_s, delay_ms)
+
+    def _answered(self, read_s: float, delay_ms: int) -> None:
         self._taken[delay_ms, self._index].append((time.perf_counter() - read_s) * 1000)
 
 
