@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from sim.cameras import Renderer, find_profile
 from sim.errors import SimError, SimulationFailed
@@ -43,6 +43,7 @@ class SimulationThread:
     def __init__(self, *, idle_environments_max: int = 16, graphics: Graphics = "auto") -> None:
         """`idle_environments_max`: how many unused environments (about 18 MB each) are kept for reuse."""
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulation")
+        self._answered: deque[tuple[asyncio.Future[Any], Callable[[], None]]] = deque()
         self._idle: OrderedDict[int, tuple[_Key, Environment]] = OrderedDict()
         self._idle_environments_max = idle_environments_max
         self._renderer = Renderer(graphics)
@@ -64,7 +65,10 @@ class SimulationThread:
             SimulationFailed: the function raised something that is not one of our own errors.
         """
         call = functools.partial(function, *args, **kwargs)
-        return await asyncio.wrap_future(self._executor.submit(_guarded, call))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._executor.submit(self._answer, loop, answer, call)
+        return await answer
 
     @asynccontextmanager
     async def environment(self, env: EnvId, profile: str, *, max_steps: int) -> AsyncIterator[Environment]:
@@ -97,6 +101,21 @@ class SimulationThread:
         """Close every idle environment and the renderer, after what was already submitted."""
         await asyncio.wrap_future(self._executor.submit(self._close))
         self._executor.shutdown(wait=False)
+
+    def _answer(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], call: Callable[[], T]) -> None:
+        try:
+            deliver = functools.partial(answer.set_result, _guarded(call))
+        except BaseException as error:  # noqa: BLE001 whoever waits must learn of it
+            deliver = functools.partial(answer.set_exception, error)
+        self._answered.append((answer, deliver))
+        if len(self._answered) == 1:  # the loop is woken once for all that it has not yet seen
+            loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._answered:
+            answer, deliver = self._answered.popleft()
+            if not answer.done():
+                deliver()
 
     def _borrow(self, key: _Key) -> Environment:
         for number in reversed(self._idle):
