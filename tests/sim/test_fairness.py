@@ -33,13 +33,13 @@ def policies() -> Iterator[TimedPolicies]:
 
 def test_under_full_load_only_the_policy_that_is_late_misses_its_deadline(policies: TimedPolicies) -> None:
     delays = (50,) * EPISODES + (LATE_MS,) * LATE_EPISODES
-    load = Load(delays, "state/1", STEPS, DEADLINE_MS, burners=os.cpu_count() or 1, hogs=1)
+    load = Load(delays, "state/1", STEPS, DEADLINE_MS, burners=os.cpu_count() or 1)
     run = run_under_load(policies.url, load)
     policies.stop()
-    in_time = {key for key, own_ms in policies.taken_ms.items() if max(own_ms) < DEADLINE_MS}
-    assert len(in_time) > EPISODES / 2, "this machine has no time for the policies"
-    assert not in_time & run.forfeits.keys()
+    unfair = [key for key in run.forfeits if policies.taken_ms[key][-1] < DEADLINE_MS]
+    assert not unfair, "by the policy's own clock it was in time"
     off = differences_ms(run, policies.taken_ms, 50)
+    assert len(off) > EPISODES * STEPS / 4, "this machine has no time for the policies"
     assert abs(percentile(off, 50)) < 5
     late = [forfeit for (delay_ms, _), forfeit in run.forfeits.items() if delay_ms == LATE_MS]
     assert late == ["deadline_missed: POST /act: no complete answer within 100 ms"] * LATE_EPISODES

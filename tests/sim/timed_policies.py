@@ -146,8 +146,6 @@ class Load:
     deadline_ms: float = 100.0
     burners: int = 0
     """Processes beside it that use up a CPU each, at the lowest priority."""
-    hogs: int = 0
-    """Threads within it that never let go of the interpreter lock by themselves."""
 
 
 def run_under_load(url: str, load: Load) -> Run:
@@ -187,18 +185,10 @@ async def _episodes(url: str, load: Load) -> Run:
         numbers = range(len(load.delays_ms))
         warm = Load((0,) * len(load.delays_ms), load.profile, max_steps=2, deadline_ms=10_000)
         await asyncio.gather(*(_episode(url, warm, stage, Run(), number) for number in numbers))
-        hogs = [asyncio.create_task(asyncio.to_thread(_hog, run)) for _ in range(load.hogs)]
         started_s, cpu_s = time.perf_counter(), time.process_time()
         await asyncio.gather(*(_episode(url, load, stage, run, number) for number in numbers))
         run.wall_s, run.cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
-        await asyncio.gather(*hogs)
     return run
-
-
-def _hog(run: Run) -> None:
-    until_s = time.monotonic() + BURN_S_MAX
-    while time.monotonic() < until_s and not run.wall_s:
-        sum(number * number for number in range(100_000))
 
 
 async def _episode(url: str, load: Load, stage: SimulationThread, run: Run, index: int) -> None:
