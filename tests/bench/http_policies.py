@@ -2,7 +2,7 @@
 
 Every ratio is within this run. The policies live in a process of their own and answer at once. The peer is what
 one would write first: MetaWorld's own environment stepped in the event loop, httpx, JSON. Simulation only is
-the same episodes in the same kind of process, without HTTP.
+the same episodes in one process, a step of each in turn, without HTTP.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from events.ids import EnvId, Seed, split_env_id
 from sim.cameras import RGB84_1, STATE_1, ObservationProfile, Renderer
 from sim.encodings import Encoding
 from sim.http_policy import HttpPolicy
+from sim.metaworld.environment import begin, prepared
 from sim.policy import TaskConfig
 from sim.rl_interface import Observation, decode_action, encode_act_request
 from sim.spec import ARM_ACTION
@@ -51,21 +52,21 @@ def main() -> None:
 
 def throughput(url: str) -> None:
     print(f"{f'steps/s, {IN_FLIGHT} in flight':44s}{'wall':>8s}{'per CPU s':>11s}")
-    peer = uvloop.run(untouched(f"{url}/0"))
+    peer = asyncio.run(untouched(f"{url}/0"))
     simulated = {profile: simulation_only(profile) for profile in STEPS}
     print(f"{'MetaWorld, httpx, json, inline, state':44s}{peer:8.0f}")
-    state = over_http(url, STATE_1, "json")
+    state = over_http(url, STATE_1)
     print(f"{'state/1, JSON':44s}{state[0]:8.0f}{state[1]:11.0f}   {state[0] / peer:.1f} x the peer, wanted 6")
     print(f"{'state/1, simulation only':44s}{simulated[STATE_1]:8.0f}")
     print(f"{'rgb84/1, simulation only':44s}{simulated[RGB84_1]:8.0f}")
     with TimedPolicies(ASKS_FOR_MSGPACK) as asking:
         for name, policies in (("JSON", url), ("MessagePack", asking.url)):
-            wall, cpu = over_http(policies, RGB84_1, name)
+            wall, cpu = over_http(policies, RGB84_1)
             ratio = wall / simulated[RGB84_1]
             print(f"{f'rgb84/1, {name}':44s}{wall:8.0f}{cpu:11.0f}   {ratio:.2f} of simulation only, wanted 0.8")
 
 
-def over_http(url: str, profile: ObservationProfile, _encoding: str) -> tuple[float, float]:
+def over_http(url: str, profile: ObservationProfile) -> tuple[float, float]:
     """Steps per second of the wall clock, and of the worker process's CPU."""
     run = run_under_load(url, Load((0,) * IN_FLIGHT, profile.name, STEPS[profile], deadline_ms=10_000))
     assert not run.forfeits, run.forfeits
@@ -73,20 +74,22 @@ def over_http(url: str, profile: ObservationProfile, _encoding: str) -> tuple[fl
 
 
 def simulation_only(profile: ObservationProfile) -> float:
-    """Steps per second of the episodes that `over_http` runs, one after the other."""
+    """Steps per second of the episodes that `over_http` runs, in turn, resets included."""
     renderer = Renderer()
     action = decode_action(GOOD_ACTION, ARM_ACTION)
-    steps, spent_s = 0, 0.0
-    for index, env in enumerate(ENVIRONMENTS):
-        environment = make(env, profile, max_steps=STEPS[profile], renderer=renderer)
-        Recording(environment).reset(Seed(index))
-        started_s = time.perf_counter()
-        recording = Recording(environment)
+    environments = [make(env, profile, max_steps=STEPS[profile], renderer=renderer) for env in ENVIRONMENTS]
+    for environment in environments:
+        environment.reset(Seed(0))
+    recordings = [Recording(environment) for environment in environments]
+    started_s = time.perf_counter()
+    for index, recording in enumerate(recordings):
         recording.reset(Seed(index))
-        while not recording.step(action).done:
-            pass
-        spent_s += time.perf_counter() - started_s
-        steps += recording.outcome().steps
+    running = recordings
+    while running:
+        running = [recording for recording in running if not recording.step(action).done]
+    spent_s = time.perf_counter() - started_s
+    steps = sum(recording.outcome().steps for recording in recordings)
+    for environment in environments:
         environment.close()
     renderer.close()
     return steps / spent_s
@@ -103,9 +106,8 @@ async def untouched(url: str) -> float:
 
 
 def untouched_environment(env: EnvId) -> Any:
-    environment: Any = ENV_CLS_MAP[split_env_id(env)[1]]()
-    environment._set_task_called, environment._freeze_rand_vec = True, False
-    environment.reset()
+    environment = prepared(ENV_CLS_MAP[split_env_id(env)[1]](), 501)
+    begin(environment, Seed(1))
     return environment
 
 
