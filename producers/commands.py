@@ -25,7 +25,7 @@ from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import EventLog, Stored
 from events.rules import PointScheme, ScoringRules
-from events.variation import NO_VARIATION
+from events.variation import PRESETS, STANDARD, VariationRanges
 from events.weights import WeightsComputed, WeightsWithheld
 from producers.blocks import ClockBlocks
 from producers.cycles.master_key import read_or_create_master_key
@@ -126,6 +126,12 @@ class CycleOptions:
         str,
         typer.Option(envvar="KINITRO_BACKEND_OBSERVATION_PROFILE", help="What policies see."),
     ] = "rgb84/1"
+    variation: Annotated[
+        str,
+        typer.Option(
+            envvar="KINITRO_BACKEND_VARIATION", help=f"What seeds change beside placement: {', '.join(PRESETS)}."
+        ),
+    ] = STANDARD.name
     action_timeout_ms: Annotated[
         int, typer.Option(envvar="KINITRO_BACKEND_ACTION_TIMEOUT_MS", min=1, help="A policy's deadline for one act.")
     ] = 100
@@ -176,7 +182,22 @@ class CycleOptions:
             raise Misused("--environments names none; see `kinitro env list`")
         return ids
 
+    def variation_ranges(self) -> VariationRanges:
+        """The ranges of this name.
+
+        Raises:
+            Misused: there is none of it.
+        """
+        if ranges := PRESETS.get(self.variation):
+            return ranges
+        raise Misused(f"--variation: {self.variation!r} does not exist; there are {', '.join(PRESETS)}")
+
     def terms(self) -> EpisodeTerms:
+        """The terms as they stand in the plan.
+
+        Raises:
+            Misused: the variation is unknown.
+        """
         return EpisodeTerms(
             observation_profile=self.observation_profile,
             steps_max=self.max_timesteps,
@@ -184,7 +205,7 @@ class CycleOptions:
             reset_deadline_ms=self.reset_timeout_ms,
             attempts_max=self.attempts,
             forfeits_in_row_max=self.forfeits_in_row,
-            variation=NO_VARIATION,
+            variation=self.variation_ranges(),
         )
 
 

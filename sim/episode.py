@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from events.variation import NO_VARIATION, VariationRanges
 from sim.policy import PolicyFailed, TaskConfig
 from sim.trace import PhysicsOutcome, Recording, encode_trace
 
@@ -31,6 +32,7 @@ class EpisodeSpec:
     profile: str
     """The name of an observation profile, such as `rgb84/1`."""
     max_steps: int = 500
+    variation: VariationRanges = NO_VARIATION
     act_deadline_ms: float = 100.0
     reset_deadline_ms: float = 5000.0
 
@@ -87,7 +89,9 @@ async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread
     started_s = time.monotonic()
     latencies_ms: list[float] = []
     failure: PolicyFailed | None = None
-    async with stage.environment(spec.env, spec.profile, max_steps=spec.max_steps) as environment:
+    async with stage.environment(
+        spec.env, spec.profile, max_steps=spec.max_steps, variation=spec.variation
+    ) as environment:
         recording = Recording(environment)
         try:
             await _rollout(spec, policy, stage, environment, recording, latencies_ms)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from events.variation import NO_VARIATION, VariationRanges
 from sim.cameras import Renderer, find_profile
 from sim.errors import SimError, SimulationFailed
 from sim.suite import find, make
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Key = tuple[str, str, int]
-"""Environment id, profile name, step limit."""
+_Key = tuple[str, str, int, VariationRanges]
+"""Environment id, profile name, step limit, ranges of variation."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,9 @@ class SimulationThread:
         return await answer
 
     @asynccontextmanager
-    async def environment(self, env: EnvId, profile: str, *, max_steps: int) -> AsyncIterator[Environment]:
+    async def environment(
+        self, env: EnvId, profile: str, *, max_steps: int, variation: VariationRanges = NO_VARIATION
+    ) -> AsyncIterator[Environment]:
         """Borrow an environment that nobody else uses meanwhile; it must be reset before its first step.
 
         After an error of the simulation it is thrown away, after anything else (cancellation too) it is kept
@@ -80,7 +83,7 @@ class SimulationThread:
         Raises:
             UnknownEnvironment, UnknownProfile, GraphicsUnavailable, SimulationFailed: it cannot be had.
         """
-        key = (find(env), find_profile(profile).name, max_steps)
+        key = (find(env), find_profile(profile).name, max_steps, variation)
         borrowing: Future[Environment] = self._executor.submit(_guarded, functools.partial(self._borrow, key))
         try:
             environment = await asyncio.wrap_future(borrowing)
@@ -121,8 +124,10 @@ class SimulationThread:
         for number in reversed(self._idle):
             if self._idle[number][0] == key:
                 return self._idle.pop(number)[1]
-        env, profile, max_steps = key
-        return make(find(env), find_profile(profile), max_steps=max_steps, renderer=self._renderer)
+        env, profile, max_steps, variation = key
+        return make(
+            find(env), find_profile(profile), max_steps=max_steps, renderer=self._renderer, variation=variation
+        )
 
     def _give_back(self, key: _Key, environment: Environment) -> None:
         self._idle[id(environment)] = (key, environment)

@@ -6,9 +6,11 @@ import difflib
 from typing import TYPE_CHECKING
 
 from events.ids import EnvId
+from events.variation import NO_VARIATION
 from sim.errors import UnknownEnvironment
 
 if TYPE_CHECKING:
+    from events.variation import VariationRanges
     from sim.cameras import ObservationProfile, Renderer
     from sim.environment import Environment
 
@@ -66,12 +68,20 @@ def find(text: str) -> EnvId:
     raise UnknownEnvironment(f"environment {text!r} does not exist; {hint}")
 
 
-def make(env: EnvId, profile: ObservationProfile, *, max_steps: int, renderer: Renderer | None = None) -> Environment:
+def make(
+    env: EnvId,
+    profile: ObservationProfile,
+    *,
+    max_steps: int,
+    renderer: Renderer | None = None,
+    variation: VariationRanges = NO_VARIATION,
+) -> Environment:
     """An environment, not yet reset.
 
     The first one of a task compiles its model (about 0.2 s, after 1 s for the simulator itself); later
     ones copy it.
-    `renderer` draws the profile's cameras; profiles without cameras need none.
+    `renderer` draws the profile's cameras; profiles without cameras need none. `variation` is what seeds may
+    change beside the placement.
 
     Raises:
         UnknownEnvironment: no such environment.
@@ -81,4 +91,4 @@ def make(env: EnvId, profile: ObservationProfile, *, max_steps: int, renderer: R
         MetaWorldEnvironment,
     )  # loads MuJoCo and MetaWorld, which most callers never need
 
-    return MetaWorldEnvironment(find(env), profile, max_steps=max_steps, renderer=renderer)
+    return MetaWorldEnvironment(find(env), profile, max_steps=max_steps, renderer=renderer, variation=variation)

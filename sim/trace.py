@@ -130,7 +130,7 @@ def resimulate(spec: EpisodeSpec, actions: NDArray[np.float32]) -> PhysicsOutcom
     Raises:
         UnknownEnvironment, InvalidAction: the spec or the actions cannot be run at all.
     """
-    environment = make(spec.env, UNSEEN, max_steps=spec.max_steps)
+    environment = make(spec.env, UNSEEN, max_steps=spec.max_steps, variation=spec.variation)
     try:
         recording = Recording(environment)
         recording.reset(spec.seed)

@@ -72,6 +72,7 @@ def spec_of(task: EpisodeTask) -> EpisodeSpec:
         index=task.index,
         profile=task.terms.observation_profile,
         max_steps=task.terms.steps_max,
+        variation=task.terms.variation,
         act_deadline_ms=task.terms.act_deadline_ms,
         reset_deadline_ms=task.terms.reset_deadline_ms,
     )

@@ -16,20 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from events.ids import EnvId, Seed, split_env_id
+from events.variation import NO_VARIATION
 from sim.environment import SEED_MAX, NativeAction, StepResult
 from sim.errors import InvalidAction, SimulationFailed
 from sim.metaworld.overrides import task_class
+from sim.randomization import Randomizer
 from sim.rl_interface import Action, Observation
 from sim.spec import ARM_ACTION, PROPRIO, ActionSpec, ObservationSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from events.variation import VariationRanges
     from sim.cameras import ObservationProfile, Renderer
 
 logger = logging.getLogger(__name__)
 
 HAND = "hand"
+ROBOT = ("base",)
 NATIVE_ACTION_SIZE = 4
 FLOAT32 = np.dtype(np.float32)
 BODY = int(mujoco.mjtObj.mjOBJ_BODY)
@@ -56,7 +60,13 @@ class MetaWorldEnvironment:
     """
 
     def __init__(
-        self, env: EnvId, profile: ObservationProfile, *, max_steps: int, renderer: Renderer | None = None
+        self,
+        env: EnvId,
+        profile: ObservationProfile,
+        *,
+        max_steps: int,
+        renderer: Renderer | None = None,
+        variation: VariationRanges = NO_VARIATION,
     ) -> None:
         self._env = env
         self._profile = profile
@@ -79,6 +89,7 @@ class MetaWorldEnvironment:
             if renderer is None:
                 raise ValueError(f"profile {profile.name} has cameras: give it a renderer")
             renderer.prepare(env, profile, self._model, upside_down=True)
+        self._randomizer = Randomizer(self._model, variation, robot=ROBOT)
 
     @property
     def env(self) -> EnvId:
@@ -104,8 +115,10 @@ class MetaWorldEnvironment:
     def reset(self, seed: Seed) -> Observation:
         if not 0 <= seed <= SEED_MAX:
             raise ValueError(f"seed {seed} is not an unsigned 64-bit integer")
+        drawn = self._randomizer.apply(seed)
         rand_vec, state = begin(self._native, seed)
-        self._variation = MappingProxyType({f"rand_vec_{i}": float(x) for i, x in enumerate(rand_vec)})
+        placement = {f"rand_vec_{i}": float(x) for i, x in enumerate(rand_vec)}
+        self._variation = MappingProxyType({**placement, **drawn})
         self._running = True
         return self._observe(state, first=True)
 

@@ -57,6 +57,7 @@ def test_a_wrong_option_is_refused(command: Command, arguments: str, tells: str)
     [
         ("--network finney --observation-profile state/1", "refused on network 'finney'"),
         ("--observation-profile foo/1", "there are rgb84/1, state/1"),
+        ("--variation standard/9", "--variation: 'standard/9' does not exist; there are none, standard/1"),
         ("--environments metaworld/rech-v3", "did you mean metaworld/reach-v3"),
         ("--environments reach", "family/task"),
         ("--environments metaworld/push-v3,metaworld/push-v3", "named twice"),

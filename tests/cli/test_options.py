@@ -14,6 +14,7 @@ import typer
 import kinitro
 import producers.commands
 import sim.suite
+from events.variation import PRESETS, STANDARD, VariationRanges
 from tests.cli.conftest import ROOT, Command
 
 DOCUMENTED = {
@@ -46,6 +47,15 @@ def test_the_example_lists_every_variable_with_its_default() -> None:
 
 def test_the_default_environments_are_those_of_the_simulator() -> None:
     assert producers.commands.DEFAULT_ENVIRONMENTS.split(",") == list(sim.suite.DEFAULT_ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("ranges", PRESETS.values(), ids=lambda ranges: ranges.name)
+def test_a_plan_has_the_ranges_of_the_variation_that_was_named(ranges: VariationRanges) -> None:
+    assert producers.commands.CycleOptions(variation=ranges.name).terms().variation == ranges
+
+
+def test_a_plan_has_the_standard_variation_unless_told_otherwise() -> None:
+    assert producers.commands.CycleOptions().terms().variation == STANDARD
 
 
 def test_a_file_of_variables_in_the_working_directory_is_read(command: Command, tmp_path: Path) -> None:
