@@ -43,13 +43,13 @@ def list_environments() -> None:
 @policy.command()
 @options
 def serve(
-    kind: Annotated[PolicyKind, typer.Argument(help="MetaWorld's scripted expert, the same half blind, or random.")],
+    kind: Annotated[PolicyKind, typer.Argument(help="The task's scripted expert, the same half blind, or random.")],
     process: ProcessOptions,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(help="Tells apart several noisy or random policies.")] = 0,
     noise_m: Annotated[
-        float, typer.Option("--noise-m", min=0, help="How far off the noisy expert sees objects, in metres.")
+        float, typer.Option("--noise-m", min=0, help="How far off the noisy expert sees things, in metres.")
     ] = NOISE_M,
 ) -> None:
     """Serve a policy over HTTP, as a miner would. Experts need the `state/1` observation profile."""

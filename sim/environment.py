@@ -30,7 +30,7 @@ class StepResult:
     observation: Observation
     reward: float
     terminated: bool
-    """The episode reached its own end: success, or physics that diverged."""
+    """The episode reached its own end: success, a failure that is final, or physics that diverged."""
     truncated: bool
     """The episode ran into its step limit."""
     success: bool

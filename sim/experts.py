@@ -1,4 +1,4 @@
-"""Policies of our own, for demonstrations and tests: MetaWorld's scripted expert, a noisy one, a random one.
+"""Policies of our own, for demonstrations and tests: each task's scripted expert, a noisy one, a random one.
 
 All are pure functions of one `/act` request. They need no session, so they answer any number of episodes at
 once, in any order, the same in every process; noise is drawn from a hash of the request. The experts read the
@@ -7,34 +7,26 @@ full state, and so need the `state/1` profile.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import warnings
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from events.ids import EnvId, split_env_id
+from events.ids import split_env_id
 from sim.encodings import Encoding, Malformed
 from sim.errors import UnknownEnvironment
-from sim.rl_interface import Action, FloatArray, decode_act_request
-from sim.spec import ARM_ACTION
-from sim.suite import find
+from sim.rl_interface import Action, decode_act_request
+from sim.suite import FAMILIES, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-NATIVE_ACTION_SIZE = 4
-STATE_SIZE = 39
-OBJECT_POSITION = slice(4, 7)
-"""Of the task's (first) object, in MetaWorld's state vector."""
+    from sim.family import Expert, State
 
 NOISE_M = 0.05
-"""Of 30 seeds each it still reaches 30, closes drawers 29 and opens doors 26, and does nothing of the other
-five default tasks, where an object must be met within centimetres."""
+"""Of 30 seeds each of MetaWorld's default tasks it still reaches 30, closes drawers 29 and opens doors 26, and does
+nothing of the other five, where an object must be met within centimetres."""
 
 
 class PolicyKind(StrEnum):
@@ -56,51 +48,47 @@ def decide(
     """The action of this policy for the body of a `/act` request.
 
     `seed` tells apart several noisy or random policies. `noise_m` is how far off, as a standard deviation in
-    metres on each axis, the noisy expert sees the object; it sees itself and the goal as they are.
+    metres on each axis, the noisy expert sees the object (radians on the angle of a pole); it sees the rest as it is.
 
     Raises:
         Malformed: not such a body, without the state that experts need, or of an unknown environment.
     """
     observation = decode_act_request(request, encoding)
     if kind is PolicyKind.RANDOM:
-        native = _generator(request, seed).uniform(-1.0, 1.0, NATIVE_ACTION_SIZE)
-        return _action(native.astype(np.float32))
-    env, state = _full_state(observation.extra)
+        return _random(_generator(request, seed))
+    expert, state = _full_state(observation.extra)
     if kind is PolicyKind.NOISY:
-        state[OBJECT_POSITION] += _generator(request, seed).normal(0.0, noise_m, 3)
-    return _action(_script(env)(state))
+        seen = state[expert.seen]
+        seen += _generator(request, seed).normal(0.0, noise_m, seen.shape)
+    return expert.act(state)
 
 
-def _full_state(extra: Mapping[str, Any]) -> tuple[EnvId, NDArray[np.float64]]:
+def _full_state(extra: Mapping[str, Any]) -> tuple[Expert, State]:
     match extra:
-        case {"env_id": str(env), "state": list(state)} if len(state) == STATE_SIZE:
+        case {"env_id": str(env), "state": list(state)}:
             pass
         case _:
             raise Malformed(f"obs.extra: experts need env_id and state, as in state/1; got {sorted(extra)}")
     try:
-        return find(env), np.array(state, np.float32).astype(np.float64)  # as sent, in either encoding
+        family, task = split_env_id(find(env))
+        expert = FAMILIES[family].expert(task)
+        numbers = np.array(state, np.float32).astype(np.float64)  # as sent, in either encoding
     except (UnknownEnvironment, TypeError, ValueError) as error:
         raise Malformed(f"obs.extra: {error}") from error
+    if numbers.shape != (expert.state_size,):
+        raise Malformed(f"obs.extra.state: expected {expert.state_size} numbers, got the shape {numbers.shape}")
+    return expert, numbers
 
 
-@functools.cache
-def _script(env: EnvId) -> Callable[[Any], FloatArray]:
-    """MetaWorld's scripted expert for the task: 39 state values -> native action. Keeps no state."""
-    from metaworld.policies import ENV_POLICY_MAP  # loads the simulator, which a random policy can do without
-
-    warnings.filterwarnings("ignore", "Constant.s. may be too high", module="metaworld.policies")
-    policy: Any = ENV_POLICY_MAP[split_env_id(env)[1]]
-    script: Callable[[Any], FloatArray] = policy().get_action
-    return script
-
-
-def _action(native: FloatArray) -> Action:
-    """The wire action that becomes this native one, brought into bounds."""
-    bounded = np.clip(native, -1.0, 1.0)
-    twist = np.zeros(ARM_ACTION.channels["ee_twist"].size, np.float32)
-    twist[:3] = bounded[:3]
-    gripper = ((bounded[3:] + 1.0) / 2.0).astype(np.float32)
-    return Action({"ee_twist": twist, "gripper": gripper})
+def _random(generator: np.random.Generator) -> Action:
+    """Without the state it cannot know where it is: environments ignore the channels that they lack."""
+    channels = [channel for family in FAMILIES.values() for channel in family.actions]
+    return Action(
+        {
+            channel.name: generator.uniform(channel.minimum, channel.maximum, channel.size).astype(np.float32)
+            for channel in channels
+        }
+    )
 
 
 def _generator(request: bytes, seed: int) -> np.random.Generator:

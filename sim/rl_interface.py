@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.encodings import Encoding, Malformed, NonFinite, WrongShape, shown
-from sim.spec import PROPRIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +37,7 @@ EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a policy is given. Proprioception by `sim.spec.PROPRIO`; images are uint8 (height, width, 3)."""
+    """What a policy is given, by the environment's `ObservationSpec`; images are uint8 (height, width, 3)."""
 
     proprio: Mapping[str, FloatArray]
     rgb: Mapping[str, Image] = field(default_factory=lambda: EMPTY)
@@ -90,11 +89,7 @@ def decode_act_request(body: bytes, encoding: Encoding = Encoding.JSON) -> Obser
     rgb = _member(observation, "rgb", "obs.")
     extra = _member(observation, "extra", "obs.")
     return Observation(
-        proprio={
-            name: _vector(values, channel, f"obs.proprio.{name}")
-            for name, channel in PROPRIO.items()
-            if (values := proprio.get(name)) is not None
-        },
+        proprio={name: _numbers(values, f"obs.proprio.{name}") for name, values in proprio.items()},
         rgb={camera: _image(value, encoding, f"obs.rgb.{camera}") for camera, value in rgb.items()},
         extra=extra,
     )
@@ -152,6 +147,13 @@ def _vector(value: object, channel: Channel, path: str) -> FloatArray:
         raise WrongShape(f"{path}: expected {channel.size} numbers, got {len(value)}")
     numbers = [_number(item, f"{path}[{index}]") for index, item in enumerate(value)]
     return np.clip(np.array(numbers, np.float64), channel.minimum, channel.maximum).astype(np.float32)
+
+
+def _numbers(value: object, path: str) -> FloatArray:
+    """Of any count: a policy server knows its robots, we do not."""
+    if not isinstance(value, list):
+        raise WrongShape(f"{path}: expected a list of numbers, got {_kind(value)}")
+    return np.array([_number(item, f"{path}[{index}]") for index, item in enumerate(value)], np.float32)
 
 
 def _number(value: object, path: str) -> float:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 WRAPPER_VERSION = "1"
-"""Of `sim.metaworld`: seeding, action mapping and end of an episode. Changes whenever an outcome could."""
+"""Of every family: seeding, action mapping, models and end of an episode. Changes whenever an outcome could."""
 
 PACKAGES = ("metaworld", "mujoco", "gymnasium", "numpy", "scipy")
 

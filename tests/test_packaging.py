@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -46,3 +49,13 @@ def test_every_package_is_in_the_distribution() -> None:
     included = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     assert packages | {"kinitro.py"} == included
+
+
+def test_a_built_wheel_contains_every_model(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    [wheel] = tmp_path.glob("*.whl")
+    models = {path.relative_to(ROOT).as_posix() for path in (ROOT / "sim").rglob("*.xml")}
+    assert models, "there are models beside the tasks"
+    assert models <= set(zipfile.ZipFile(wheel).namelist())

@@ -5,9 +5,6 @@ Loads MuJoCo and MetaWorld when imported: everybody else goes through `sim.suite
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +14,10 @@ from numpy.typing import NDArray
 
 from events.ids import EnvId, Seed, split_env_id
 from events.variation import NO_VARIATION
-from sim.environment import SEED_MAX, NativeAction, StepResult
-from sim.errors import InvalidAction, SimulationFailed
+from sim.environment import NativeAction, StepResult
+from sim.errors import SimulationFailed
 from sim.metaworld.overrides import task_class
+from sim.physics import check_native, check_seed, diverged, divergence_counts, state_digest
 from sim.randomization import Randomizer
 from sim.rl_interface import Action, Observation
 from sim.spec import ARM_ACTION, PROPRIO, ActionSpec, ObservationSpec
@@ -30,25 +28,10 @@ if TYPE_CHECKING:
     from events.variation import VariationRanges
     from sim.cameras import ObservationProfile, Renderer
 
-logger = logging.getLogger(__name__)
-
 HAND = "hand"
 ROBOT = ("base",)
 NATIVE_ACTION_SIZE = 4
-FLOAT32 = np.dtype(np.float32)
 BODY = int(mujoco.mjtObj.mjOBJ_BODY)
-STATE = mujoco.mjtState.mjSTATE_INTEGRATION
-DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
-"""MuJoCo's warnings of bad positions, velocities and accelerations. After any of them it has silently put the
-simulation back to its start."""
-
-
-def _log_physics_warning(message: str) -> None:
-    logger.warning("MuJoCo: %s", message)
-
-
-# Without a handler MuJoCo writes MUJOCO_LOG.TXT into whatever directory the process runs in.
-mujoco.set_mju_user_warning(_log_physics_warning)
 
 
 class MetaWorldEnvironment:
@@ -80,7 +63,7 @@ class MetaWorldEnvironment:
         self._hand_xpos = self._data.xpos[self._hand_body]
         self._hand_xquat_wxyz = self._data.xquat[self._hand_body]
         self._hand_velocity = np.empty(6, np.float64)
-        self._diverged_count = self._data.warning.number[DIVERGED]
+        self._divergence_counts = divergence_counts(self._data)
         self._variation: Mapping[str, float] = MappingProxyType({})
         self._running = False
         for camera in profile.cameras:
@@ -113,8 +96,7 @@ class MetaWorldEnvironment:
         return self._variation
 
     def reset(self, seed: Seed) -> Observation:
-        if not 0 <= seed <= SEED_MAX:
-            raise ValueError(f"seed {seed} is not an unsigned 64-bit integer")
+        check_seed(seed)
         drawn = self._randomizer.apply(seed)
         rand_vec, state = begin(self._native, seed)
         placement = {f"rand_vec_{i}": float(x) for i, x in enumerate(rand_vec)}
@@ -132,35 +114,25 @@ class MetaWorldEnvironment:
         return self.step_native(self.native_action(action))
 
     def step_native(self, native: NativeAction) -> StepResult:
-        _check(native)
+        check_native(native, NATIVE_ACTION_SIZE)
         if not self._running:
             raise SimulationFailed(f"{self._env}: stepped before reset or after the end of the episode")
         state, reward, _, _, info = self._native.step(native)
-        diverged = self._diverged()
-        success = bool(info["success"]) and not diverged
-        terminated = success or diverged
+        blown_up = diverged(self._divergence_counts)
+        success = bool(info["success"]) and not blown_up
+        terminated = success or blown_up
         truncated = not terminated and self._native.curr_path_length >= self._max_steps
         self._running = not (terminated or truncated)
         return StepResult(self._observe(state, first=False), float(reward), terminated, truncated, success)
 
     def state_digest(self) -> str:
-        state = np.empty(mujoco.mj_stateSize(self._model, STATE), np.float64)
-        mujoco.mj_getState(self._model, self._data, state, STATE)
-        return hashlib.sha256(state.astype("<f8", copy=False).tobytes()).hexdigest()
+        return state_digest(self._model, self._data)
 
     def close(self) -> None:
         self._running = False
         self._native.close()
         if self._renderer is not None:
             self._renderer.forget(self._model)
-
-    def _diverged(self) -> bool:
-        """Whether the physics blew up in this step.
-
-        That ends the episode without success: if it counted as our failure, a policy that can provoke it
-        could drop the seeds it does not like.
-        """
-        return any(self._diverged_count.tolist())
 
     def _observe(self, state: NDArray[np.float64], *, first: bool) -> Observation:
         proprio = self._proprio(state)
@@ -215,11 +187,3 @@ def begin(native: Any, seed: Seed) -> tuple[NDArray[np.float64], NDArray[np.floa
     native._did_see_sim_exception = False
     state, _ = native.reset()
     return native._last_rand_vec, state
-
-
-def _check(native: NativeAction) -> None:
-    """MuJoCo answers NaN with a silent reset of the simulation, so it must never get there."""
-    if native.dtype != FLOAT32 or native.shape != (NATIVE_ACTION_SIZE,):
-        raise InvalidAction(f"native action: expected 4 float32, got {native.dtype} of shape {native.shape}")
-    if not all(map(math.isfinite, native.tolist())):
-        raise InvalidAction(f"native action: expected finite numbers, got {native.tolist()}")

@@ -19,8 +19,9 @@ from events.variation import NO_VARIATION, PRESETS, STANDARD
 from sim.cameras import STATE_1
 from sim.environment import Environment
 from sim.experts import PolicyKind, decide
+from sim.metaworld.family import METAWORLD
 from sim.rl_interface import Action, encode_act_request
-from sim.suite import DEFAULT_ENVIRONMENTS, FAMILY, METAWORLD_TASKS, make
+from sim.suite import DEFAULT_ENVIRONMENTS, make
 from sim.versions import PROCESS_ENVIRONMENT
 
 PROCESSES = 2
@@ -51,10 +52,10 @@ class Solved(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", default=",".join(METAWORLD_TASKS))
+    parser.add_argument("--tasks", default=",".join(METAWORLD.tasks))
     parser.add_argument("--seeds", type=int, default=20)
     arguments = parser.parse_args()
-    envs = [EnvId(f"{FAMILY}/{task}") for task in arguments.tasks.split(",")]
+    envs = [EnvId(f"{METAWORLD.name}/{task}") for task in arguments.tasks.split(",")]
     defaults = [env for env in envs if env in DEFAULT_ENVIRONMENTS]
     solved = measured(list(planned(envs, defaults, arguments.seeds)))
     experts(solved, envs, arguments.seeds)

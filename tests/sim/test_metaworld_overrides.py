@@ -24,8 +24,9 @@ from sim.cameras import STATE_1
 from sim.environment import NativeAction
 from sim.metaworld import overrides
 from sim.metaworld.arithmetic import REPLACED
-from sim.metaworld.environment import STATE, MetaWorldEnvironment, begin, prepared
+from sim.metaworld.environment import MetaWorldEnvironment, begin, prepared
 from sim.metaworld.overrides import task_class
+from sim.physics import STATE
 from sim.suite import DEFAULT_ENVIRONMENTS
 
 LONG = os.environ.get("KINITRO_TESTS_LONG") == "1"

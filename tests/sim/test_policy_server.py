@@ -71,9 +71,10 @@ async def test_a_wrong_request_is_answered_with_what_is_wrong(
         assert says in (await response.json())["error"]
 
 
-def test_the_random_policy_needs_no_state() -> None:
+def test_the_random_policy_needs_no_state_and_answers_every_family() -> None:
     body = encode_act_request(Observation({}))
-    assert decide(PolicyKind.RANDOM, body).channels.keys() == {"ee_twist", "gripper"}
+    channels = decide(PolicyKind.RANDOM, body).channels
+    assert channels.keys() == {"ee_twist", "gripper", "joint_torque", "cart_force"}
 
 
 @pytest.mark.parametrize("kind", list(PolicyKind))
