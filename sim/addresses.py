@@ -37,6 +37,15 @@ def socket_factory(*, allow_private: bool) -> Callable[[AddrInfoType], socket.so
     return create
 
 
+def is_address(host: str) -> bool:
+    """Whether the host is an IP address, and no name that has to be resolved."""
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def refusal(text: str, *, allow_private: bool) -> str | None:
     """Why nothing may be sent to this IP address, or None.
 

@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from events.variation import NO_VARIATION, VariationRanges
-from sim.policy import PolicyFailed, TaskConfig
+from sim.policy import Doubt, PolicyFailed, TaskConfig
 from sim.trace import PhysicsOutcome, Recording, encode_trace
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class EpisodeForfeit:
     code: PolicyFailure
     detail: str
     """For the miner, at most 500 printable characters."""
+    doubt: Doubt = Doubt.NONE
+    """Whether it could as well have been our network."""
     physics: PhysicsOutcome
     act_latency: LatencySummary
     wall_s: float
@@ -106,6 +108,7 @@ async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread
     return EpisodeForfeit(
         code=failure.code,
         detail=failure.detail,
+        doubt=failure.doubt,
         physics=physics,
         act_latency=act_latency,
         wall_s=wall_s,

@@ -17,9 +17,11 @@ the endpoint by the next episode.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
+import socket
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -32,12 +34,13 @@ from sim.addresses import AddressRefused, socket_factory
 from sim.deadline import Deadline, DeadlinePassed
 from sim.encodings import Encoding, NonFinite, WireError, WrongShape, advertised
 from sim.errors import SimulationFailed
-from sim.policy import Decision, PolicyFailed, PolicyFailure
+from sim.names import Resolver
+from sim.policy import Decision, Doubt, PolicyFailed, PolicyFailure
 from sim.policy_clock import GRACE_S, PolicyClock
 from sim.rl_interface import decode_action, encode_act_request
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Callable
     from types import SimpleNamespace, TracebackType
 
     from aiohttp.connector import AddrInfoType
@@ -49,8 +52,12 @@ if TYPE_CHECKING:
 RESET = "reset"
 ACT = "act"
 HEALTH = "health"
-BODY_BYTES_MAX = 1 << 20
+BODY_BYTES_MAX = 1 << 16
+"""A hundred times what an action takes, and little enough to be read and refused in a millisecond or two."""
+RECEIVE_BUFFER_BYTES = 1 << 14
+"""What the kernel keeps for us, and so the most that one turn of the loop can be made to parse."""
 ERROR_BODY_BYTES = 200
+ERROR_BODY_S = 0.1
 CONNECT_ATTEMPTS_MAX = 4
 CONNECT_BACKOFF_S = 0.1
 CONNECT_MS = 300.0
@@ -61,6 +68,10 @@ HEALTH_S = 5.0
 SILENT_S = 600.0
 SILENT_MAX = 1024
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+UNHEARD = frozenset({errno.ETIMEDOUT, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+"""What the kernel says when nothing came back; our own network may be why."""
+NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""What a resolver says that was reached."""
 NOT_A_URL = "the committed endpoint is not a URL like https://host or http://host:port"
 HEADERS = {"Accept": "application/json, application/msgpack", "Accept-Encoding": "identity"}
 
@@ -87,14 +98,18 @@ class HttpPolicy:
         *,
         allow_private_addresses: bool = False,
         body_bytes_max: int = BODY_BYTES_MAX,
+        on_connected: Callable[[], None] | None = None,
     ) -> None:
         """`endpoint` is an http or https URL, to which `/reset` and `/act` are appended.
 
-        One that is no such URL is the policy's failure, and reported by `reset`.
+        One that is no such URL is the policy's failure, and reported by `reset`. `on_connected` is called
+        after each connection to it, TLS included.
         """
         self._endpoint = endpoint
         self._body_bytes_max = body_bytes_max
+        self._on_connected = on_connected
         self._connections = 0
+        self._connect_failed: PolicyFailed | None = None
         self._encoding: Encoding | None = None
         self._clock: PolicyClock | None = None
         self._socket: socket.socket | None = None
@@ -106,7 +121,7 @@ class HttpPolicy:
             connector=aiohttp.TCPConnector(
                 limit=1,
                 use_dns_cache=False,
-                resolver=aiohttp.ThreadedResolver(),
+                resolver=Resolver(),
                 happy_eyeballs_delay=None,
                 keepalive_timeout=KEEPALIVE_S,
                 socket_factory=self._new_socket,
@@ -177,7 +192,7 @@ class HttpPolicy:
             async with deadline:
                 answer = await post(call, body, encoding)
         except DeadlinePassed as error:
-            raise (_late(call, deadline_ms) if clock.sent else _unconnected(connect_ms)) from error
+            raise (_late(call, deadline_ms) if clock.sent else self._unconnected(connect_ms)) from error
         if clock.latency_s > deadline_ms / 1000 + GRACE_S:
             raise _late(call, deadline_ms)
         return answer
@@ -189,6 +204,7 @@ class HttpPolicy:
             except PolicyFailed as failed:
                 if not _worth_retrying(failed):
                     raise
+                self._connect_failed = failed
             await asyncio.sleep(CONNECT_BACKOFF_S * 3**attempt * random.uniform(0.5, 1.5))
         return await self._post(call, body, encoding)
 
@@ -211,7 +227,7 @@ class HttpPolicy:
         except (aiohttp.ClientError, OSError, UnicodeError, AddressRefused) as error:
             if isinstance(error, OSError) and error.errno in EXHAUSTED:
                 raise SimulationFailed(f"POST /{call}: {_os_error(error)} on this machine") from error
-            raise _failure(call, error) from error
+            raise self._failure(call, error) from error
 
     async def _exchange(
         self, method: str, call: str, body: bytes | None = None, encoding: Encoding = Encoding.JSON
@@ -220,7 +236,7 @@ class HttpPolicy:
         headers = {"Content-Type": encoding.content_type} if body is not None else None
         async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
             response.content.on_eof(self._arrived)
-            _check_head(call, response)
+            await _check_head(call, response)
             chunks: list[bytes] = []
             size = 0
             async for chunk in response.content.iter_any():
@@ -234,6 +250,7 @@ class HttpPolicy:
 
     def _new_socket(self, address_info: AddrInfoType) -> socket.socket:
         self._socket = self._create_socket(address_info)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         return self._socket
 
     def _arrived(self) -> None:
@@ -259,15 +276,41 @@ class HttpPolicy:
         _event: aiohttp.TraceConnectionCreateEndParams,
     ) -> None:
         self._connections += 1
+        if self._on_connected is not None:
+            self._on_connected()
+
+    def _unconnected(self, connect_ms: float) -> PolicyFailed:
+        """Why there is no connection after this time: the last attempt's reason, or how far the first one came."""
+        if self._connect_failed is not None:
+            return self._connect_failed
+        within = f"within {connect_ms:g} ms"
+        if self._socket is None:
+            detail, doubt = f"the host name was not resolved {within}", Doubt.NAME_UNANSWERED
+        elif _has_peer(self._socket):
+            detail, doubt = f"TLS: no session {within}, but a connection", Doubt.NONE
+        else:
+            detail, doubt = f"no connection {within}", Doubt.NEVER_REACHED
+        return PolicyFailed(PolicyFailure.UNREACHABLE, detail, self._heard_before(doubt))
+
+    def _failure(self, call: str, error: Exception) -> PolicyFailed:
+        code, detail = _explained(call, error)
+        return PolicyFailed(code, detail, self._heard_before(_doubt(error)))
+
+    def _heard_before(self, doubt: Doubt) -> Doubt:
+        return Doubt.FELL_SILENT if self._connections and doubt is not Doubt.NONE else doubt
 
 
 def _late(call: str, deadline_ms: float) -> PolicyFailed:
     detail = f"POST /{call}: no complete answer within {deadline_ms:g} ms"
-    return PolicyFailed(PolicyFailure.DEADLINE_MISSED, detail)
+    return PolicyFailed(PolicyFailure.DEADLINE_MISSED, detail, Doubt.FELL_SILENT)
 
 
-def _unconnected(connect_ms: float) -> PolicyFailed:
-    return PolicyFailed(PolicyFailure.UNREACHABLE, f"no connection within {connect_ms:g} ms")
+def _has_peer(connection: socket.socket) -> bool:
+    try:
+        connection.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _is_silent(endpoint: str) -> bool:
@@ -291,18 +334,28 @@ def _url(endpoint: str, call: str) -> URL:
     raise PolicyFailed(PolicyFailure.UNREACHABLE, NOT_A_URL)
 
 
-def _check_head(call: str, response: aiohttp.ClientResponse) -> None:
+async def _check_head(call: str, response: aiohttp.ClientResponse) -> None:
     status = f"POST /{call}: status {response.status}"
     if 300 <= response.status < 400:
         detail = f"{status}; redirects are not followed, commit the address that answers itself"
         raise PolicyFailed(PolicyFailure.REDIRECT_REFUSED, detail)
     if not 200 <= response.status < 300:
-        begin = response.content.read_nowait(ERROR_BODY_BYTES).decode("utf-8", "replace")
-        raise PolicyFailed(PolicyFailure.HTTP_ERROR, f"{status}; its body begins with {begin!r}")
+        begin = await _begin(response)
+        detail = f"its body begins with {begin!r}" if begin else "no body came with it"
+        raise PolicyFailed(PolicyFailure.HTTP_ERROR, f"{status}; {detail}")
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         detail = f"{status}, but compressed with {encoding!r}; answer without compression"
         raise PolicyFailed(PolicyFailure.MALFORMED, detail)
+
+
+async def _begin(response: aiohttp.ClientResponse) -> str:
+    """The first words of an error's body, if they come soon. Proxies like to name the endpoint in theirs."""
+    body = b""
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        async with asyncio.timeout(ERROR_BODY_S):
+            body = await response.content.read(ERROR_BODY_BYTES)
+    return body.decode("utf-8", "replace").replace(response.url.host or "\0", "...")
 
 
 def _action(answer: _Answer, spec: ActionSpec) -> Action:
@@ -320,16 +373,26 @@ def _worth_retrying(failed: PolicyFailed) -> bool:
     return isinstance(cause, aiohttp.ClientConnectorError) and not isinstance(cause, aiohttp.ClientSSLError)
 
 
-def _failure(call: str, error: Exception) -> PolicyFailed:
+def _doubt(error: Exception) -> Doubt:
+    """Whether our own network may have caused the client's error, for a policy that was never connected to."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Doubt.NONE if error.os_error.errno in NO_SUCH_NAME else Doubt.NAME_UNANSWERED
+    unheard = isinstance(error, OSError) and error.errno in UNHEARD
+    return Doubt.NEVER_REACHED if unheard else Doubt.NONE
+
+
+def _explained(call: str, error: Exception) -> tuple[PolicyFailure, str]:
     """The client's error as the policy's. Its own text is avoided where it names the endpoint."""
     match error:
         case AddressRefused():
-            return PolicyFailed(PolicyFailure.ADDRESS_REFUSED, str(error))
+            return PolicyFailure.ADDRESS_REFUSED, str(error)
         case aiohttp.ClientPayloadError():
             detail = f"POST /{call}: the connection was closed before the answer was complete"
-            return PolicyFailed(PolicyFailure.MALFORMED, detail)
+            return PolicyFailure.MALFORMED, detail
         case aiohttp.ClientResponseError():
-            return PolicyFailed(PolicyFailure.MALFORMED, f"POST /{call}: not HTTP: {error.message}")
+            reason = " ".join(error.message.split()).rstrip("^ ")
+            detail = f"POST /{call}: not HTTP, or not as long as it says it is: {reason}"
+            return PolicyFailure.MALFORMED, detail
         case aiohttp.ClientConnectorCertificateError():
             reason = getattr(error.certificate_error, "verify_message", "") or "cannot be verified"
             detail = f"TLS: the certificate is not accepted: {reason.partition(',')[0]}"
@@ -338,14 +401,15 @@ def _failure(call: str, error: Exception) -> PolicyFailed:
         case aiohttp.InvalidURL():
             detail = NOT_A_URL
         case aiohttp.ClientConnectorDNSError() | UnicodeError():
-            detail = "the host name cannot be resolved"
+            answered = _doubt(error) is Doubt.NONE
+            detail = "the host name does not exist" if answered else "the host name cannot be resolved now"
         case aiohttp.ClientConnectorError():
             detail = f"no connection: {_os_error(error.os_error)}"
         case OSError():
             detail = f"POST /{call}: the connection was lost before an answer: {_os_error(error)}"
         case _:
             detail = f"POST /{call}: the connection was closed without an answer"
-    return PolicyFailed(PolicyFailure.UNREACHABLE, detail)
+    return PolicyFailure.UNREACHABLE, detail
 
 
 def _os_error(error: OSError) -> str:

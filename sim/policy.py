@@ -43,12 +43,26 @@ class PolicyFailure(StrEnum):
     """An action channel with the wrong number of values."""
 
 
+class Doubt(StrEnum):
+    """Whether a policy's failure could as well be the network on our side."""
+
+    NONE = "none"
+    """The other side answered, be it with a refusal, or what was committed cannot work."""
+    NAME_UNANSWERED = "name_unanswered"
+    """Nobody said whether the host name exists, and the policy was not connected to in this episode."""
+    NEVER_REACHED = "never_reached"
+    """Nothing answered at the address, and the policy was not connected to in this episode."""
+    FELL_SILENT = "fell_silent"
+    """The policy was connected to, and then nothing more was heard in time."""
+
+
 class PolicyFailed(Exception):
     """The policy failed the episode. `detail`: at most 500 printable characters that a miner can act on."""
 
-    def __init__(self, code: PolicyFailure, detail: str) -> None:
+    def __init__(self, code: PolicyFailure, detail: str, doubt: Doubt = Doubt.NONE) -> None:
         self.code = code
         self.detail = printable(detail)
+        self.doubt = doubt
         super().__init__(f"{code}: {self.detail}")
 
 

@@ -10,37 +10,43 @@
                                            └─ we:     EpisodeAttemptFailed ┬── RetryAfter
                                                        on the last attempt └── Done, with EpisodeAbandoned
 
+Whether it was the policy or us, where a policy seems unreachable, is for `consumers.simulation.blame` to say.
 Every append expects an empty subject. A conflict means that somebody else was faster: the log is right.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from itertools import count
 
 import structlog
 from faststream.nats import NatsMessage
 
+from consumers.simulation.blame import TryAgain, verdict
+from consumers.simulation.network import OwnNetwork
 from consumers.simulation.outcomes import (
     MalformedTask,
     abandoned,
     attempt_failed,
     attempt_lost,
     attempt_was_lost,
+    our_network,
     outcome_of,
     parse_task,
     retry_delay_s,
 )
 from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
 from events import subjects
-from events.codec import draft
+from events.codec import decode, draft
 from events.envelope import follow
-from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
+from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, FailureCode
 from events.ids import EpisodeKey
 from events.log import Conflict, EventLog, LogUnavailable
 from events.tasks import EpisodeTask
 from sim.episode import EpisodeForfeit, EpisodeResult
+from sim.policy import printable
 
 SOURCE = "/kinitro/worker"
 
@@ -53,13 +59,14 @@ log = structlog.stdlib.get_logger(__name__)
 class EpisodeHandler:
     """Turns tasks into outcomes. Which worker, and which attempt, changes nothing but what is said about them."""
 
-    def __init__(self, events: EventLog, run: Run, *, worker: str) -> None:
+    def __init__(self, events: EventLog, run: Run, *, own_network: OwnNetwork, worker: str) -> None:
         """`run` runs one episode; whatever it raises is our failure. `worker` is the name that events carry.
 
         While the log is away results wait in its `append`: give it the patience that a result deserves.
         """
         self._events = events
         self._run = run
+        self._own_network = own_network
         self._worker = worker
         self._running: set[EpisodeKey] = set()
         self._rng = random.Random()
@@ -96,26 +103,40 @@ class EpisodeHandler:
     async def _settle(self, task: EpisodeTask, delivery: int) -> Answer:
         if await self._has(subjects.outcome(task.key)):
             return Done()
-        failed = await self._attempts_failed(task.key)
-        if attempt_was_lost(delivery, failed):
-            failed += 1
-            await self._append(task, attempt_lost(task, attempt=failed, worker=self._worker))
-        if failed >= task.terms.attempts_max:
-            await self._append(task, abandoned(task, attempts=failed))
+        earlier = await self._failed_attempts(task.key)
+        if attempt_was_lost(delivery, len(earlier)):
+            lost = attempt_lost(task, attempt=len(earlier) + 1, worker=self._worker)
+            await self._append(task, lost)
+            earlier.append(lost.code)
+        if len(earlier) >= task.terms.attempts_max:
+            await self._append(task, abandoned(task, attempts=len(earlier)))
             return Done()
-        return await self._record(task, await self._attempt(task, failed + 1))
+        return await self._record(task, await self._attempt(task, earlier))
 
-    async def _attempts_failed(self, key: EpisodeKey) -> int:
+    async def _failed_attempts(self, key: EpisodeKey) -> list[FailureCode]:
+        """How each attempt so far failed, by the log."""
+        codes: list[FailureCode] = []
         for attempt in count(1):
-            if not await self._has(subjects.attempt(key, attempt)):
-                return attempt - 1
-        raise AssertionError("count() does not end")
+            stored = await self._events.last(subjects.attempt(key, attempt))
+            if stored is None:
+                break
+            event = decode(stored).event
+            assert isinstance(event, EpisodeAttemptFailed), f"{stored.subject} holds {event.type}"
+            codes.append(event.code)
+        return codes
 
     async def _attempt(
-        self, task: EpisodeTask, attempt: int
+        self, task: EpisodeTask, earlier: Sequence[FailureCode]
     ) -> EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed:
+        attempt = len(earlier) + 1
         try:
             ending = await self._run(task)
+            if isinstance(ending, EpisodeForfeit):
+                check = await self._own_network.check(task.endpoint, ending.doubt)
+                blame = verdict(ending, check, earlier, attempts_max=task.terms.attempts_max)
+                if isinstance(blame, TryAgain):
+                    return our_network(task, blame.detail, attempt=attempt, worker=self._worker)
+                ending = replace(ending, detail=printable(blame.detail))
             return outcome_of(task, ending, attempt=attempt, worker=self._worker)
         except Exception as error:
             log.exception("attempt failed", attempt=attempt)

@@ -138,6 +138,11 @@ def attempt_failed(task: EpisodeTask, error: Exception, *, attempt: int, worker:
     return _failure(task, ours, f"{type(error).__name__}: {error}", attempt=attempt, worker=worker)
 
 
+def our_network(task: EpisodeTask, detail: str, *, attempt: int, worker: str) -> EpisodeAttemptFailed:
+    """An attempt in which the policy was not heard, for which our own network may be the reason."""
+    return _failure(task, FailureCode.OUR_NETWORK, detail, attempt=attempt, worker=worker)
+
+
 def attempt_lost(task: EpisodeTask, *, attempt: int, worker: str) -> EpisodeAttemptFailed:
     """What `worker` records about an attempt of which nothing was heard again."""
     detail = f"attempt {attempt} ended without a word: its worker died, was stopped or stalled past its lease"

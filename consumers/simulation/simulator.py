@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
+from consumers.simulation.network import OwnNetwork
 from consumers.simulation.outcomes import SETUP_ALLOWANCE_S, EpisodeOverdue, wall_clock_max_s
 from events.tasks import EpisodeTask
 from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, run_episode
@@ -29,6 +31,8 @@ class Simulator:
         self._stage = stage
         self._allow_private_endpoints = allow_private_endpoints
         self._setup_allowance_s, self._stuck_s = setup_allowance_s, stuck_s
+        self.own_network = OwnNetwork(allow_private=allow_private_endpoints)
+        """Learns from every episode which policies can be reached."""
         self.stuck = asyncio.Event()
         """Set when the simulation thread no longer answers: only another process can go on."""
 
@@ -53,7 +57,12 @@ class Simulator:
             ) from error
 
     async def _run(self, task: EpisodeTask) -> EpisodeResult | EpisodeForfeit:
-        async with HttpPolicy(task.endpoint, allow_private_addresses=self._allow_private_endpoints) as policy:
+        policy = HttpPolicy(
+            task.endpoint,
+            allow_private_addresses=self._allow_private_endpoints,
+            on_connected=partial(self.own_network.answered, task.endpoint),
+        )
+        async with policy:
             return await run_episode(spec_of(task), policy, self._stage)
 
     async def _check_thread(self) -> None:

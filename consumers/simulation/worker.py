@@ -64,7 +64,7 @@ async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
             await ensure_streams(connection, replicas=settings.replicas, ack_wait_s=settings.lease_s)
             simulator = Simulator(stage, allow_private_endpoints=settings.allow_private_endpoints)
             events = JetStreamLog(connection, patience_s=LOG_PATIENCE_S)
-            handler = EpisodeHandler(events, simulator.run, worker=settings.name)
+            handler = EpisodeHandler(events, simulator.run, own_network=simulator.own_network, worker=settings.name)
             async with _either(stop, simulator.stuck) as ending:
                 await _work(settings, handler, ending)
         if simulator.stuck.is_set():

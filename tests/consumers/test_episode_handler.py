@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from consumers.simulation.handler import EpisodeHandler
+from consumers.simulation.network import OwnNetwork
 from consumers.simulation.simulator import Simulator
 from consumers.work import Done, Drop, LetGo, RetryAfter
 from events import subjects
@@ -47,7 +48,11 @@ def log() -> MemoryLog:
 
 
 def worker(log: MemoryLog, stage: SimulationThread, name: str = "worker-1") -> EpisodeHandler:
-    return EpisodeHandler(log, Simulator(stage, allow_private_endpoints=True).run, worker=name)
+    return handler_of(log, Simulator(stage, allow_private_endpoints=True), name)
+
+
+def handler_of(log: MemoryLog, simulator: Simulator, name: str = "worker-1") -> EpisodeHandler:
+    return EpisodeHandler(log, simulator.run, own_network=simulator.own_network, worker=name)
 
 
 def body(of: EpisodeTask) -> bytes:
@@ -163,7 +168,7 @@ async def test_a_policy_that_is_not_there_forfeits(log: MemoryLog, stage: Simula
 
 
 async def test_a_private_endpoint_forfeits_unless_it_is_allowed(log: MemoryLog, stage: SimulationThread) -> None:
-    handler = EpisodeHandler(log, Simulator(stage, allow_private_endpoints=False).run, worker="worker-1")
+    handler = handler_of(log, Simulator(stage, allow_private_endpoints=False))
     async with served() as policy:
         await handler.handle(body(task(endpoint=policy.url, terms=TERMS)), delivery=1)
     [event] = await facts_in(log)
@@ -214,7 +219,12 @@ async def test_a_worker_that_was_taken_for_lost_leaves_the_episode_to_its_succes
         await append(log, facts.attempt_failed(it.key, attempt=1))
         raise RuntimeError("too late")
 
-    handler = EpisodeHandler(log, run_too_long, worker="worker-1")  # type: ignore[arg-type]
+    handler = EpisodeHandler(
+        log,
+        run_too_long,  # type: ignore[arg-type]
+        own_network=OwnNetwork(allow_private=True),
+        worker="worker-1",
+    )
     assert isinstance(await handler.handle(body(it), delivery=1), LetGo)
     assert len(await facts_in(log)) == 1
 
@@ -244,7 +254,7 @@ async def test_a_hanging_simulation_fails_the_attempt_and_is_noticed(log: Memory
     try:
         terms = TERMS.model_copy(update={"act_deadline_ms": 1, "reset_deadline_ms": 1, "steps_max": 1})
         simulator = Simulator(stage, allow_private_endpoints=True, setup_allowance_s=0.1, stuck_s=0.1)
-        handler = EpisodeHandler(log, simulator.run, worker="worker-1")
+        handler = handler_of(log, simulator)
         assert isinstance(await handler.handle(body(task(terms=terms)), delivery=1), RetryAfter)
     finally:
         hanging.set()

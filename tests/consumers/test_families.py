@@ -26,7 +26,8 @@ ONE_OF_EACH = [EnvId("metaworld/reach-v3"), *FAMILIES["control"].environments]
 async def test_the_served_expert_completes_the_episode_with_success(env: EnvId) -> None:
     log = MemoryLog()
     async with SimulationThread() as stage, PolicyServer(PolicyKind.EXPERT) as policy:
-        handler = EpisodeHandler(log, Simulator(stage, allow_private_endpoints=True).run, worker="worker-1")
+        simulator = Simulator(stage, allow_private_endpoints=True)
+        handler = EpisodeHandler(log, simulator.run, own_network=simulator.own_network, worker="worker-1")
         it = task(env=env, endpoint=policy.url, terms=TERMS)
         assert await handler.handle(it.model_dump_json().encode(), delivery=1) == Done()
     [event] = [decode(stored).event async for batch in log.read() for stored in batch]
@@ -38,7 +39,8 @@ async def test_the_random_policy_is_understood_by_every_family() -> None:
     log = MemoryLog()
     terms = TERMS.model_copy(update={"max_steps": 5})
     async with SimulationThread() as stage, PolicyServer(PolicyKind.RANDOM) as policy:
-        handler = EpisodeHandler(log, Simulator(stage, allow_private_endpoints=True).run, worker="worker-1")
+        simulator = Simulator(stage, allow_private_endpoints=True)
+        handler = EpisodeHandler(log, simulator.run, own_network=simulator.own_network, worker="worker-1")
         for env in ONE_OF_EACH:
             it = task(env=env, endpoint=policy.url, terms=terms)
             await handler.handle(it.model_dump_json().encode(), delivery=1)

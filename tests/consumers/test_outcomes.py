@@ -25,7 +25,7 @@ from consumers.simulation.outcomes import (
 from events.episodes import ActLatency, EpisodeCompleted, EpisodeForfeited, Evidence, FailureCode, ForfeitCode
 from sim.episode import EpisodeForfeit, EpisodeResult, LatencySummary
 from sim.errors import SimulationFailed, UnknownEnvironment
-from sim.policy import PolicyFailure
+from sim.policy import Doubt, PolicyFailure
 from sim.trace import PhysicsOutcome
 from sim.versions import machine, versions
 from tests.controls import facts
@@ -45,9 +45,9 @@ LATENCY = LatencySummary(count=40, p50_ms=1.5, max_ms=9.0)
 RESULT = EpisodeResult(physics=PHYSICS, act_latency=LATENCY, wall_s=0.75, trace=b"")
 
 
-def forfeit(code: PolicyFailure) -> EpisodeForfeit:
+def forfeit(code: PolicyFailure, doubt: Doubt = Doubt.NONE) -> EpisodeForfeit:
     return EpisodeForfeit(
-        code=code, detail="what to do", physics=PHYSICS, act_latency=LATENCY, wall_s=0.75, trace=b""
+        code=code, detail="what to do", doubt=doubt, physics=PHYSICS, act_latency=LATENCY, wall_s=0.75, trace=b""
     )
 
 

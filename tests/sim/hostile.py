@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -65,6 +67,8 @@ class RawServer:
     """What a test learns about the calls."""
 
     url: str = ""
+    close_listener: Callable[[], None] = lambda: None
+    """No new connections from then on."""
     connections: int = 0
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     """Path, headers with lower-case names, body."""
@@ -72,8 +76,16 @@ class RawServer:
 
 @contextlib.asynccontextmanager
 async def raw_server(
-    *, reset: Answer = accepts, act: Answer = acts, health: Answer | None = None
+    *,
+    reset: Answer = accepts,
+    act: Answer = acts,
+    health: Answer | None = None,
+    greeting: Answer | None = None,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[RawServer]:
+    """`greeting` is said as soon as a connection is made, before any request is read."""
     seen = RawServer()
     tasks: set[asyncio.Task[None]] = set()
     answers = {"reset": reset, "health": health or says(http(b"", "404 Not Found"))}
@@ -81,6 +93,8 @@ async def raw_server(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         seen.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            if greeting is not None:
+                await greeting(writer)
             while not writer.is_closing():
                 path, headers, body = await _request(reader)
                 seen.requests.append((path, headers, body))
@@ -92,8 +106,9 @@ async def raw_server(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    seen.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(accept, host, port, ssl=tls)
+    seen.close_listener = server.close
+    seen.url = f"{'https' if tls else 'http'}://{host}:{server.sockets[0].getsockname()[1]}"
     try:
         yield seen
     finally:
@@ -101,6 +116,20 @@ async def raw_server(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def blackhole(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """The URL of an address from which nothing comes back: its queue of connections is full and stays so."""
+    with contextlib.ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.socket())
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = open_sockets.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield f"http://{host}:{listener.getsockname()[1]}"
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], bytes]:
