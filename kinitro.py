@@ -23,6 +23,7 @@ from rich.markup import escape
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
 import api.commands
+import consumers.audit.commands
 import consumers.commands
 import events.commands
 import producers.commands
@@ -30,6 +31,7 @@ import projectors.commands
 import sim.commands
 from api.commands import ApiOptions
 from api.server import ListenError, listening
+from consumers.audit.case import CannotAudit
 from consumers.commands import ExecutorOptions
 from consumers.scoring.handler import run_scoring
 from events import display, subjects
@@ -61,6 +63,7 @@ from sim.suite import find
 from sim.versions import versions
 
 FOR_PEOPLE = (
+    CannotAudit,
     ChildNotReady,
     ChildRefused,
     CodecError,
@@ -135,6 +138,8 @@ app.command("api")(api.commands.serve)
 app.command("executor")(consumers.commands.executor)
 app.command("worker", hidden=True)(consumers.commands.worker)
 app.command("projector")(projectors.commands.projector)
+app.add_typer(consumers.audit.commands.audit, name="audit")
+app.add_typer(consumers.audit.commands.episode, name="episode")
 app.add_typer(producers.commands.cycle, name="cycle")
 app.add_typer(projectors.commands.db, name="db")
 app.add_typer(sim.commands.env, name="env")

@@ -33,10 +33,15 @@ async def _models(request: Request) -> ReadModels:
     return (await _resources(request)).models
 
 
+async def _log(request: Request) -> LogWatch:
+    return (await _resources(request)).log
+
+
 async def _latest(request: Request) -> LatestWeights:
     return (await _resources(request)).latest
 
 
 All = Annotated[Resources, Depends(_resources)]
 Models = Annotated[ReadModels, Depends(_models)]
+Log = Annotated[LogWatch, Depends(_log)]
 Latest = Annotated[LatestWeights, Depends(_latest)]

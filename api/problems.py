@@ -9,9 +9,13 @@
 | `unknown-episode`                   | 404    | no plan holds this episode                                  |
 | `unknown-miner`                     | 404    | no such uid in this cycle                                   |
 | `unknown-environment`               | 404    | no such environment in this cycle                           |
+| `trace-not-yet-public`              | 409    | recordings stay secret until their cycle has ended          |
+| `no-trace`                          | 404    | the episode was never run, or has no evidence               |
+| `trace-gone`                        | 404    | the recording is no longer kept, or never was               |
 | `no-weights`                        | 404    | no cycle has given weights yet, or none at this block       |
 | `no-scores`                         | 404    | the cycle has no scores, or none has                        |
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
+| `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |
 | `internal-error`                    | 500    | our mistake; the log of the API says more                   |
 """

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -14,8 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from api.problems import Problem
 from api.settings import ApiSettings
 from events.connection import Connection, connect
+from events.ids import EpisodeKey
 from events.jetstream import JetStreamLog
 from events.log import LogUnavailable
+from events.traces import TraceStore, TracesUnavailable
 from projectors.database import DRIVER_ERRORS, NO_SUCH_TABLE, open_engine, refuses_the_data, sqlstate
 
 T = TypeVar("T")
@@ -86,8 +89,18 @@ class ReadModels:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Of an episode, as it was stored."""
+
+    body: bytes | None
+    """None if there is none, or no longer."""
+    kept_hours: float | None
+    """How long recordings are kept, where there is none and any are."""
+
+
 class LogWatch:
-    """The end of the log, asked for its state only. A task connects, however long that takes."""
+    """The end of the log, and the recordings beside it. A task connects, however long that takes."""
 
     def __init__(self, settings: ApiSettings) -> None:
         self._url = settings.nats_url
@@ -109,6 +122,26 @@ class LogWatch:
                 return await JetStreamLog(self._connection, patience_s=self._timeout_s).last_sequence()
         except TimeoutError:
             raise LogUnavailable(f"the log did not answer in {self._timeout_s:g} s") from None
+
+    async def recording(self, key: EpisodeKey, attempt: int, action_digest: str) -> Recording:
+        """What was recorded of an attempt, if it is still kept.
+
+        Raises:
+            Problem: NATS does not answer in time.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._recording(key, attempt, action_digest)
+        except (TracesUnavailable, TimeoutError) as error:
+            detail = f"NATS did not answer within {self._timeout_s:g} s; try again"
+            raise Problem(503, "log-unavailable", "Log unavailable", detail, headers={"Retry-After": "1"}) from error
+
+    async def _recording(self, key: EpisodeKey, attempt: int, action_digest: str) -> Recording:
+        if self._connection is None:
+            raise TracesUnavailable(self._reason)
+        traces = TraceStore(self._connection)
+        body = await traces.fetch(key, attempt, action_digest, patience_s=self._timeout_s)
+        return Recording(body, None if body else await traces.age_hours_max())
 
     async def close(self) -> None:
         self._connecting.cancel()

@@ -15,7 +15,7 @@ import typer
 from consumers.simulation.executor import run_executor
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
-from events.streams import ACK_WAIT_S
+from events.streams import ACK_WAIT_S, TraceLimits
 
 EXIT_STUCK = 70
 
@@ -43,6 +43,21 @@ class ExecutorOptions:
             help="Call policies at private and loopback addresses; for development.",
         ),
     ] = False
+    trace_age_hours: Annotated[
+        float,
+        typer.Option(
+            envvar="KINITRO_EXECUTOR_TRACE_AGE_HOURS", min=0.01, help="How long recordings of episodes are kept."
+        ),
+    ] = TraceLimits.age_hours
+    trace_bytes_max: Annotated[
+        int,
+        typer.Option(
+            envvar="KINITRO_EXECUTOR_TRACE_BYTES_MAX", min=1_000_000, help="And how many bytes of them, all together."
+        ),
+    ] = TraceLimits.bytes_max
+
+    def traces(self) -> TraceLimits:
+        return TraceLimits(self.trace_age_hours, self.trace_bytes_max)
 
 
 @options
@@ -87,6 +102,7 @@ def worker(
                 grace_s=grace_s,
                 lease_s=lease_s,
                 replicas=log.replicas,
+                traces=settings.traces(),
             )
             try:
                 await run_worker(worker_settings, stop)

@@ -37,14 +37,14 @@ class Head:
     last_sequence: int
 
 
-async def message(connection: Connection, which: Mapping[str, Any]) -> Found | None:
+async def message(connection: Connection, which: Mapping[str, Any], *, stream: str = EVENTS) -> Found | None:
     """The message `{"seq": n}`, or `{"last_by_subj": filter}`.
 
     Raises:
         NoAnswer, Refused: as `Connection.ask`.
     """
     try:
-        answer = await connection.api(f"STREAM.MSG.GET.{EVENTS}", which)
+        answer = await connection.api(f"STREAM.MSG.GET.{stream}", which)
     except Refused as error:
         if error.code == NO_MESSAGE:
             return None

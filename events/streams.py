@@ -4,14 +4,17 @@
 |------------------|---------------------------|---------------------------------------------------------|
 | `KINITRO_EVENTS` | the log                   | for ever: no deletes, no purges, no limits              |
 | `KINITRO_TASKS`  | episodes to be run        | until a worker has acknowledged; one task per episode   |
+| `KINITRO_TRACES` | recordings of episodes    | for some days, and no more than some bytes              |
 
 What is not listed here is left to the server; what is listed is compared with what the server does, at every start.
+The limits of `KINITRO_TRACES` alone are corrected instead: workers bring them, and the last that started is right.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +24,7 @@ from events.patience import Patience
 
 EVENTS = "KINITRO_EVENTS"
 TASKS = "KINITRO_TASKS"
+TRACES = "KINITRO_TRACES"
 WORKERS = "workers"
 """The durable consumer of `TASKS` that all workers share."""
 
@@ -34,9 +38,13 @@ TASKS_MAX = 2_000_000
 """256 miners x 50 environments x 50 episodes three times over."""
 
 TASK_BYTES_MAX = 65_536
+TRACE_BYTES_MAX = 1_000_000
+"""Of one recording: an episode of 500 steps has about 12,000 bytes. Any server takes this much in one message."""
 
 STREAM_NOT_FOUND = 10_059
 STREAM_EXISTS = 10_058
+NO_ROOM = 10_047
+"""The server keeps free what a stream may come to hold, and has no more of it."""
 
 Settings = Mapping[str, Any]
 
@@ -107,6 +115,38 @@ def tasks_settings(replicas: int) -> Settings:
     }
 
 
+@dataclass(frozen=True)
+class TraceLimits:
+    """How long recordings are kept, and how many bytes of them: the oldest make room for new ones."""
+
+    age_hours: float = 72.0
+    bytes_max: int = 2 * 1024**3
+    """The default holds 200,000 episodes of 500 steps. The server wants this much of its disk free from the start."""
+
+
+TRACES_KEPT = TraceLimits()
+"""Unless an operator wants it otherwise."""
+
+
+def traces_settings(replicas: int, limits: TraceLimits) -> Settings:
+    """`KINITRO_TRACES`. A recording written twice is the same recording, so the second may replace the first."""
+    return {
+        "name": TRACES,
+        "subjects": ["trace.>"],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "old",
+        "max_msgs_per_subject": 1,
+        "max_msgs": -1,
+        "max_bytes": limits.bytes_max,
+        "max_age": _ns(limits.age_hours * 3600),
+        "max_msg_size": TRACE_BYTES_MAX,
+        "duplicate_window": _ns(1.0),
+        **_NOTHING_ELSE,
+    }
+
+
 def workers_settings(ack_wait_s: float) -> Settings:
     """The durable of the workers. Deliveries are unlimited: attempts are counted in events, which survive a crash."""
     return {
@@ -122,9 +162,16 @@ def workers_settings(ack_wait_s: float) -> Settings:
 
 
 async def ensure_streams(
-    connection: Connection, *, replicas: int = 1, ack_wait_s: float = ACK_WAIT_S, patience_s: float = 30.0
+    connection: Connection,
+    *,
+    replicas: int = 1,
+    ack_wait_s: float = ACK_WAIT_S,
+    traces: TraceLimits | None = None,
+    patience_s: float = 30.0,
 ) -> None:
     """Creates the streams and the workers' durable, or checks that they are as we would have created them.
+
+    Who brings no limits for `KINITRO_TRACES` leaves that stream to those who do: the workers.
 
     Raises:
         StreamMismatch: a stream has other settings, or the server does not accept ours.
@@ -135,6 +182,8 @@ async def ensure_streams(
         try:
             await _ensure(connection, events_settings(replicas), {LOG_ID: str(uuid4())})
             await _ensure(connection, tasks_settings(replicas))
+            if traces is not None:
+                await _ensure_traces(connection, traces_settings(replicas, traces))
             return await _ensure_workers(connection, ack_wait_s)
         except Refused as error:
             raise StreamMismatch(f"{connection.address} refuses our streams: {error}") from error
@@ -170,6 +219,32 @@ async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[
     if lines:
         head = f"stream {name} on {connection.address} has other settings:"
         raise StreamMismatch(f"{head} {lines[0]}" if len(lines) == 1 else "\n".join([head, *lines]))
+
+
+async def _ensure_traces(connection: Connection, settings: Settings) -> None:
+    try:
+        await _correct_limits(connection, settings)
+        await _ensure(connection, settings)
+    except Refused as error:
+        if error.code != NO_ROOM:
+            raise
+        raise StreamMismatch(
+            f"stream {TRACES}: the server has not {settings['max_bytes']:,} bytes free for recordings of episodes"
+            f" ({error}); keep fewer with --trace-bytes-max, or make room"
+        ) from error
+
+
+async def _correct_limits(connection: Connection, settings: Settings) -> None:
+    """Who starts with other limits than last time means those recordings that are there already, too."""
+    try:
+        config = (await connection.api(f"STREAM.INFO.{TRACES}"))["config"]
+    except Refused as error:
+        if error.code == STREAM_NOT_FOUND:
+            return
+        raise
+    limits = {key: settings[key] for key in ("max_age", "max_bytes")}
+    if any(config.get(key) != wanted for key, wanted in limits.items()):
+        await connection.api(f"STREAM.UPDATE.{TRACES}", {**config, **limits})
 
 
 async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:

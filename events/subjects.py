@@ -79,6 +79,15 @@ def task(key: OfEpisode) -> str:
     return f"task.episode.{key.cycle}.{_episode(key)}"
 
 
+def trace(key: OfEpisode, attempt: int, action_digest: str) -> str:
+    """The subject of what was recorded of an attempt (not in the log).
+
+    Two workers that both hold an attempt, after a lease ran out, may record different actions of a policy that
+    draws: the digest says which recording is the outcome's.
+    """
+    return f"trace.{key.cycle}.{_episode(key)}.{attempt}.{action_digest}"
+
+
 def tasks(number: CycleId) -> str:
     """The filter that selects the tasks of one cycle on the work queue."""
     return f"task.episode.{number}.>"

@@ -56,6 +56,11 @@ class Environment(Protocol):
     def observation_spec(self) -> ObservationSpec: ...
 
     @property
+    def control_timestep_s(self) -> float:
+        """How much simulated time a step takes."""
+        ...
+
+    @property
     def variation(self) -> Mapping[str, float]:
         """What was sampled from the seed of the running episode, by name."""
         ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from events.variation import NO_VARIATION, VariationRanges
 from sim.policy import Doubt, PolicyFailed, TaskConfig
-from sim.trace import PhysicsOutcome, Recording, encode_trace
+from sim.trace import NO_TRACK, PhysicsOutcome, Recording, Track, encode_trace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,7 @@ class EpisodeResult:
     wall_s: float
     trace: bytes
     """`sim.trace.encode_trace` of the native actions."""
+    track: Track = NO_TRACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class EpisodeForfeit:
     act_latency: LatencySummary
     wall_s: float
     trace: bytes
+    track: Track = NO_TRACK
 
 
 async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread) -> EpisodeResult | EpisodeForfeit:
@@ -102,9 +104,9 @@ async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread
         physics = await stage.run(recording.outcome)
     act_latency = LatencySummary.of(latencies_ms)
     wall_s = time.monotonic() - started_s
-    trace = encode_trace(recording.actions)
+    trace, track = encode_trace(recording.actions), recording.track()
     if failure is None:
-        return EpisodeResult(physics=physics, act_latency=act_latency, wall_s=wall_s, trace=trace)
+        return EpisodeResult(physics=physics, act_latency=act_latency, wall_s=wall_s, trace=trace, track=track)
     return EpisodeForfeit(
         code=failure.code,
         detail=failure.detail,
@@ -113,6 +115,7 @@ async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread
         act_latency=act_latency,
         wall_s=wall_s,
         trace=trace,
+        track=track,
     )
 
 

@@ -1,7 +1,8 @@
 """The recording of an episode, and its re-simulation to the same outcome.
 
 A trace is the native actions that drove the simulator. Together with the environment and the seed it
-determines the whole episode, so an outcome needs no other evidence.
+determines the whole episode, so an outcome needs no other evidence. A track is what the simulator answered on
+the way: with it a second run that comes to something else can say from which step on.
 
 Trace bytes, version 1: the 8 bytes `KTRACE1` and a line feed; steps and action size as little-endian uint32;
 then the actions in order, each a row of little-endian float32.
@@ -33,6 +34,11 @@ TRACE_MAGIC = b"KTRACE1\n"
 TRACE_HEAD = struct.Struct("<8sII")
 LITTLE_FLOAT32 = np.dtype("<f4")
 
+CHECKPOINT_STEPS = 25
+"""From one checkpoint of the state to the next. One takes 4 to 30 us, so all of them under 1% of the steps."""
+CHECKPOINT_BYTES = 8
+"""Of a state's SHA-256: enough to see that two states differ."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhysicsOutcome:
@@ -53,17 +59,34 @@ class PhysicsOutcome:
     """`Environment.state_digest()` after the last step."""
 
 
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What the simulator answered, step by step; the same for the same actions, as a `PhysicsOutcome` is."""
+
+    rewards: tuple[float, ...] = ()
+    """Of each step."""
+    checkpoints: tuple[str, ...] = ()
+    """The beginning (16 hex digits) of `Environment.state_digest()` after reset and every 25th step."""
+
+
+NO_TRACK = Track()
+
+
 class Recording:
     """An environment during one episode, with everything that goes into its outcome."""
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._actions: list[NativeAction] = []
+        self._rewards: list[float] = []
+        self._checkpoints: list[str] = []
         self._total_reward = 0.0
         self._last: StepResult | None = None
 
     def reset(self, seed: Seed) -> Observation:
-        return self._environment.reset(seed)
+        observation = self._environment.reset(seed)
+        self._check()
+        return observation
 
     def step(self, action: Action) -> StepResult:
         return self.step_native(self._environment.native_action(action))
@@ -71,14 +94,23 @@ class Recording:
     def step_native(self, native: NativeAction) -> StepResult:
         result = self._environment.step_native(native)
         self._actions.append(native)
+        self._rewards.append(result.reward)
         self._total_reward += result.reward
         self._last = result
+        if len(self._actions) % CHECKPOINT_STEPS == 0:
+            self._check()
         return result
+
+    def _check(self) -> None:
+        self._checkpoints.append(self._environment.state_digest()[: 2 * CHECKPOINT_BYTES])
 
     @property
     def actions(self) -> NDArray[np.float32]:
         """Shape (steps, action size)."""
         return np.array(self._actions, np.float32) if self._actions else np.empty((0, 0), np.float32)
+
+    def track(self) -> Track:
+        return Track(tuple(self._rewards), tuple(self._checkpoints))
 
     def outcome(self) -> PhysicsOutcome:
         last = self._last
@@ -130,6 +162,11 @@ def resimulate(spec: EpisodeSpec, actions: NDArray[np.float32]) -> PhysicsOutcom
     Raises:
         UnknownEnvironment, InvalidAction: the spec or the actions cannot be run at all.
     """
+    return retrace(spec, actions)[0]
+
+
+def retrace(spec: EpisodeSpec, actions: NDArray[np.float32]) -> tuple[PhysicsOutcome, Track]:
+    """As `resimulate`, with the track beside the outcome."""
     environment = make(spec.env, UNSEEN, max_steps=spec.max_steps, variation=spec.variation)
     try:
         recording = Recording(environment)
@@ -137,6 +174,6 @@ def resimulate(spec: EpisodeSpec, actions: NDArray[np.float32]) -> PhysicsOutcom
         for native in actions:
             if recording.step_native(native).done:
                 break
-        return recording.outcome()
+        return recording.outcome(), recording.track()
     finally:
         environment.close()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.dependencies import Models
-from api.problems import documented, not_found
+from api.dependencies import Log, Models
+from api.problems import Problem, documented, not_found
 from events.envelope import RecordedEvent
 from events.episodes import (
     EpisodeAbandoned,
@@ -158,6 +159,47 @@ async def episode(episode_id: Annotated[str, Path(max_length=200)], models: Mode
 
     found, failed = await models.ask(query)
     return EpisodeAnswer(**dict(found), attempts=failed)
+
+
+RECORDING = "application/octet-stream"
+
+
+@router.get(
+    "/{episode_id}/trace",
+    responses={200: {"content": {RECORDING: {}}}, **documented(404, 409, 503)},
+    response_class=Response,
+)
+async def trace(
+    episode_id: Annotated[str, Path(max_length=200)], request: Request, models: Models, log: Log
+) -> Response:
+    """The recording of one episode, as `sim/record.py` describes it, once its cycle has ended.
+
+    Before that other miners may have the same episode before them. Recordings are kept for some days.
+    """
+    key = _key(episode_id)
+    attempt, action_digest = await models.ask(lambda connection: _recorded(connection, key))
+    recording = await log.recording(key, attempt, action_digest)
+    if recording.body is None:
+        kept = f"kept for {recording.kept_hours:g} h, as room allows" if recording.kept_hours else "not kept here"
+        raise not_found("trace-gone", f"there is no recording of episode {episode_id}: recordings are {kept}")
+    etag = f'"{hashlib.sha256(recording.body).hexdigest()}"'
+    if request.headers.get("If-None-Match") == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    return Response(recording.body, media_type=RECORDING, headers={"ETag": etag})
+
+
+async def _recorded(connection: AsyncConnection, key: EpisodeKey) -> tuple[int, str]:
+    """Which attempt's recording is that of the outcome, and the digest of its actions."""
+    if await cycles.planned_hotkey(connection, key) is None:
+        raise not_found("unknown-episode", f"no plan holds an episode {key.id}")
+    if not await cycles.has_ended(connection, key.cycle):
+        detail = f"cycle {key.cycle} has not ended: until then other miners may have this episode before them"
+        raise Problem(409, "trace-not-yet-public", "Not yet public", detail)
+    outcome = await queries.outcome(connection, key)
+    event = outcome.event if outcome else None
+    if not isinstance(event, EpisodeCompleted | EpisodeForfeited) or event.evidence is None:
+        raise not_found("no-trace", f"episode {key.id} was not run, or leaves no evidence; its outcome says why")
+    return event.attempt, event.evidence.action_digest
 
 
 def _key(text: str) -> EpisodeKey:

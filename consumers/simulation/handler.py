@@ -52,6 +52,8 @@ SOURCE = "/kinitro/worker"
 
 EpisodeEvent = EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed | EpisodeAbandoned
 Run = Callable[[EpisodeTask], Awaitable[EpisodeResult | EpisodeForfeit]]
+Keep = Callable[[EpisodeTask, EpisodeResult | EpisodeForfeit, int], Awaitable[None]]
+"""From a task, how it ended and in which attempt."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -59,8 +61,12 @@ log = structlog.stdlib.get_logger(__name__)
 class EpisodeHandler:
     """Turns tasks into outcomes. Which worker, and which attempt, changes nothing but what is said about them."""
 
-    def __init__(self, events: EventLog, run: Run, *, own_network: OwnNetwork, worker: str) -> None:
+    def __init__(
+        self, events: EventLog, run: Run, *, own_network: OwnNetwork, worker: str, keep: Keep | None = None
+    ) -> None:
         """`run` runs one episode; whatever it raises is our failure. `worker` is the name that events carry.
+
+        `keep` stores what was recorded of an episode, before its outcome says so; it raises nothing.
 
         While the log is away results wait in its `append`: give it the patience that a result deserves.
         """
@@ -68,6 +74,7 @@ class EpisodeHandler:
         self._run = run
         self._own_network = own_network
         self._worker = worker
+        self._keep = keep
         self._running: set[EpisodeKey] = set()
         self._rng = random.Random()
 
@@ -137,10 +144,13 @@ class EpisodeHandler:
                 if isinstance(blame, TryAgain):
                     return our_network(task, blame.detail, attempt=attempt, worker=self._worker)
                 ending = replace(ending, detail=printable(blame.detail))
-            return outcome_of(task, ending, attempt=attempt, worker=self._worker)
+            outcome = outcome_of(task, ending, attempt=attempt, worker=self._worker)
         except Exception as error:
             log.exception("attempt failed", attempt=attempt)
             return attempt_failed(task, error, attempt=attempt, worker=self._worker)
+        if self._keep is not None:
+            await self._keep(task, ending, attempt)
+        return outcome
 
     async def _record(
         self, task: EpisodeTask, event: EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed

@@ -13,10 +13,12 @@ from nats.js.api import ConsumerConfig
 
 from consumers.intake import Intake, broker_for, started
 from consumers.simulation.handler import EpisodeHandler
+from consumers.simulation.recording import TraceKeeper
 from consumers.simulation.simulator import Simulator
 from events.connection import connect
 from events.jetstream import JetStreamLog
-from events.streams import ACK_WAIT_S, TASKS, ensure_streams, workers_settings
+from events.streams import ACK_WAIT_S, TASKS, TRACES_KEPT, TraceLimits, ensure_streams, workers_settings
+from events.traces import TraceStore
 from sim.stage import SimulationThread
 
 GRACE_S = 30.0
@@ -49,6 +51,8 @@ class WorkerSettings:
     """How long a worker may be silent before its episodes go to another one."""
     replicas: int = 1
     """Of the streams."""
+    traces: TraceLimits = TRACES_KEPT
+    """How long recordings are kept; of workers with different ones, the last that started is right."""
 
 
 async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
@@ -61,10 +65,15 @@ async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
     """
     with structlog.contextvars.bound_contextvars(worker=settings.name):
         async with await connect(settings.nats_url, settings.name) as connection, _thread() as stage:
-            await ensure_streams(connection, replicas=settings.replicas, ack_wait_s=settings.lease_s)
+            await ensure_streams(
+                connection, replicas=settings.replicas, ack_wait_s=settings.lease_s, traces=settings.traces
+            )
             simulator = Simulator(stage, allow_private_endpoints=settings.allow_private_endpoints)
             events = JetStreamLog(connection, patience_s=LOG_PATIENCE_S)
-            handler = EpisodeHandler(events, simulator.run, own_network=simulator.own_network, worker=settings.name)
+            keeper = TraceKeeper(TraceStore(connection))
+            handler = EpisodeHandler(
+                events, simulator.run, own_network=simulator.own_network, worker=settings.name, keep=keeper
+            )
             async with _either(stop, simulator.stuck) as ending:
                 await _work(settings, handler, ending)
         if simulator.stuck.is_set():

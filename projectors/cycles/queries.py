@@ -111,6 +111,11 @@ async def exists(connection: AsyncConnection, number: CycleId) -> bool:
     return await connection.scalar(select(plans.c.cycle).where(plans.c.cycle == number)) is not None
 
 
+async def has_ended(connection: AsyncConnection, number: CycleId) -> bool:
+    """Whether the cycle was sealed or abandoned."""
+    return await connection.scalar(select(seals.c.cycle).where(seals.c.cycle == number)) is not None
+
+
 async def planned_hotkey(connection: AsyncConnection, key: EpisodeKey) -> Hotkey | None:
     """Whose episode this is, if the plan of its cycle holds it."""
     plan = await connection.scalar(select(plans.c.plan).where(plans.c.cycle == key.cycle))

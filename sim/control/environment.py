@@ -72,6 +72,11 @@ class ControlEnvironment:
         return self._env
 
     @property
+    def control_timestep_s(self) -> float:
+        timestep_s: float = self._physics.CONTROL_TIMESTEP_S
+        return timestep_s
+
+    @property
     def action_spec(self) -> ActionSpec:
         return ActionSpec.of(self._channel)
 

@@ -92,6 +92,10 @@ class MetaWorldEnvironment:
         )
 
     @property
+    def control_timestep_s(self) -> float:
+        return float(self._native.frame_skip * self._model.opt.timestep)
+
+    @property
     def variation(self) -> Mapping[str, float]:
         return self._variation
 

@@ -14,11 +14,15 @@ from consumers.simulation.worker import WorkerSettings, run_worker
 from consumers.work import HEARTBEATS_PER_LEASE
 from events import frames, subjects
 from events.codec import draft
+from events.connection import Refused
 from events.envelope import begin
 from events.episodes import EpisodeAttemptFailed, EpisodeCompleted, FailureCode
 from events.event import Event
-from events.streams import TASKS, WORKERS
+from events.streams import TASKS, TRACES, WORKERS
 from events.tasks import EpisodeTask
+from events.traces import TraceStore
+from sim.record import decode_record
+from sim.trace import action_digest
 from tests.consumers.conftest import LEASE_S, Bus, worker_process
 from tests.controls import facts
 from tests.controls.tasks import task
@@ -230,3 +234,38 @@ async def test_a_worker_stops_in_time_while_the_server_is_away(bus: Bus) -> None
         worker.send_signal(signal.SIGTERM)
         async with asyncio.timeout(15):
             assert await worker.wait() == 0
+
+
+async def test_a_recording_is_kept_of_every_outcome(bus: Bus) -> None:
+    it = task(endpoint="", terms=TERMS)
+    async with served(expert) as policy, running_worker(bus):
+        await bus.queue.put([it.model_copy(update={"endpoint": policy.url})])
+        await eventually(bus.is_empty)
+    [event] = await bus.facts()
+    assert isinstance(event, EpisodeCompleted)
+    body = await TraceStore(bus.connection).fetch(it.key, event.attempt, event.evidence.action_digest)
+    assert body is not None
+    record = decode_record(body)
+    assert record.about["episode"] == it.key.id
+    assert action_digest(record.actions) == event.evidence.action_digest
+    assert len(record.track.rewards) == event.steps
+    assert str(it.seed) not in str(record.about)
+
+
+async def test_a_result_whose_recording_cannot_be_kept_counts_all_the_same(bus: Bus) -> None:
+    async with served(lazy) as policy, running_worker(bus):
+        await eventually(lambda: _is_there(bus, TRACES))
+        config = (await bus.connection.api(f"STREAM.INFO.{TRACES}"))["config"]
+        await bus.connection.api(f"STREAM.UPDATE.{TRACES}", {**config, "max_msg_size": 10})
+        await bus.queue.put([task(endpoint=policy.url, terms=TERMS)])
+        await eventually(bus.is_empty)
+    [event] = await bus.facts()
+    assert isinstance(event, EpisodeCompleted)
+
+
+async def _is_there(bus: Bus, stream: str) -> bool:
+    try:
+        await bus.connection.api(f"STREAM.INFO.{stream}")
+    except Refused:
+        return False
+    return True
