@@ -17,13 +17,9 @@ the endpoint by the next episode.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import os
 import random
 import socket
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,10 +30,12 @@ from sim.addresses import AddressRefused, socket_factory
 from sim.deadline import Deadline, DeadlinePassed
 from sim.encodings import Encoding, NonFinite, WireError, WrongShape, advertised
 from sim.errors import SimulationFailed
+from sim.http_failures import NOT_A_URL, check_head, doubt_about, explained, late, os_error
 from sim.names import Resolver
 from sim.policy import Decision, Doubt, PolicyFailed, PolicyFailure
 from sim.policy_clock import GRACE_S, PolicyClock
 from sim.rl_interface import decode_action, encode_act_request
+from sim.silent_endpoints import SilentEndpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +54,6 @@ BODY_BYTES_MAX = 1 << 16
 """A hundred times what an action takes, and little enough to be read and refused in a millisecond or two."""
 RECEIVE_BUFFER_BYTES = 1 << 14
 """What the kernel keeps for us, and so the most that one turn of the loop can be made to parse."""
-ERROR_BODY_BYTES = 200
-ERROR_BODY_S = 0.1
 CONNECT_ATTEMPTS_MAX = 4
 CONNECT_BACKOFF_S = 0.1
 CONNECT_MS = 300.0
@@ -65,18 +61,11 @@ CONNECT_MS = 300.0
 KEEPALIVE_S = 60.0
 HEALTH_S = 5.0
 """As long as a reset may take, so that a server that does one thing at a time is free again for the act."""
-SILENT_S = 600.0
-SILENT_MAX = 1024
 EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-UNHEARD = frozenset({errno.ETIMEDOUT, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
-"""What the kernel says when nothing came back; our own network may be why."""
-NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-"""What a resolver says that was reached."""
-NOT_A_URL = "the committed endpoint is not a URL like https://host or http://host:port"
 HEADERS = {"Accept": "application/json, application/msgpack", "Accept-Encoding": "identity"}
 
-_silent: OrderedDict[str, float] = OrderedDict()
-"""Endpoints whose `/health` asked for nothing -> when, monotonic. The latest `SILENT_MAX`, for `SILENT_S`."""
+_silent = SilentEndpoints()
+"""By their `/health`, to this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +157,7 @@ class HttpPolicy:
 
     async def _wanted_encoding(self) -> Encoding:
         if self._encoding is None:
-            self._encoding = Encoding.JSON if _is_silent(self._endpoint) else await self._ask_health()
+            self._encoding = Encoding.JSON if self._endpoint in _silent else await self._ask_health()
         return self._encoding
 
     async def _ask_health(self) -> Encoding:
@@ -180,7 +169,7 @@ class HttpPolicy:
         except (PolicyFailed, TimeoutError, aiohttp.ClientError, OSError, UnicodeError, AddressRefused):
             pass
         if wanted is None:
-            _remember_silent(self._endpoint)
+            _silent.add(self._endpoint)
         return wanted or Encoding.JSON
 
     async def _call(self, call: str, body: bytes, encoding: Encoding, *, deadline_ms: float) -> _Answer:
@@ -192,9 +181,9 @@ class HttpPolicy:
             async with deadline:
                 answer = await post(call, body, encoding)
         except DeadlinePassed as error:
-            raise (_late(call, deadline_ms) if clock.sent else self._unconnected(connect_ms)) from error
+            raise (late(call, deadline_ms) if clock.sent else self._unconnected(connect_ms)) from error
         if clock.latency_s > deadline_ms / 1000 + GRACE_S:
-            raise _late(call, deadline_ms)
+            raise late(call, deadline_ms)
         return answer
 
     async def _post_with_retries(self, call: str, body: bytes, encoding: Encoding) -> _Answer:
@@ -226,7 +215,7 @@ class HttpPolicy:
                 return await self._exchange("POST", call, body, encoding)
         except (aiohttp.ClientError, OSError, UnicodeError, AddressRefused) as error:
             if isinstance(error, OSError) and error.errno in EXHAUSTED:
-                raise SimulationFailed(f"POST /{call}: {_os_error(error)} on this machine") from error
+                raise SimulationFailed(f"POST /{call}: {os_error(error)} on this machine") from error
             raise self._failure(call, error) from error
 
     async def _exchange(
@@ -236,7 +225,7 @@ class HttpPolicy:
         headers = {"Content-Type": encoding.content_type} if body is not None else None
         async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
             response.content.on_eof(self._arrived)
-            await _check_head(call, response)
+            await check_head(call, response)
             chunks: list[bytes] = []
             size = 0
             async for chunk in response.content.iter_any():
@@ -293,16 +282,11 @@ class HttpPolicy:
         return PolicyFailed(PolicyFailure.UNREACHABLE, detail, self._heard_before(doubt))
 
     def _failure(self, call: str, error: Exception) -> PolicyFailed:
-        code, detail = _explained(call, error)
-        return PolicyFailed(code, detail, self._heard_before(_doubt(error)))
+        code, detail = explained(call, error)
+        return PolicyFailed(code, detail, self._heard_before(doubt_about(error)))
 
     def _heard_before(self, doubt: Doubt) -> Doubt:
         return Doubt.FELL_SILENT if self._connections and doubt is not Doubt.NONE else doubt
-
-
-def _late(call: str, deadline_ms: float) -> PolicyFailed:
-    detail = f"POST /{call}: no complete answer within {deadline_ms:g} ms"
-    return PolicyFailed(PolicyFailure.DEADLINE_MISSED, detail, Doubt.FELL_SILENT)
 
 
 def _has_peer(connection: socket.socket) -> bool:
@@ -313,17 +297,6 @@ def _has_peer(connection: socket.socket) -> bool:
     return True
 
 
-def _is_silent(endpoint: str) -> bool:
-    return time.monotonic() - _silent.get(endpoint, -SILENT_S) < SILENT_S
-
-
-def _remember_silent(endpoint: str) -> None:
-    _silent[endpoint] = time.monotonic()
-    _silent.move_to_end(endpoint)
-    if len(_silent) > SILENT_MAX:
-        _silent.popitem(last=False)
-
-
 def _url(endpoint: str, call: str) -> URL:
     try:
         base = URL(endpoint)
@@ -332,30 +305,6 @@ def _url(endpoint: str, call: str) -> URL:
     if base.scheme in ("http", "https") and base.host:
         return base.with_query(None).with_fragment(None) / call
     raise PolicyFailed(PolicyFailure.UNREACHABLE, NOT_A_URL)
-
-
-async def _check_head(call: str, response: aiohttp.ClientResponse) -> None:
-    status = f"POST /{call}: status {response.status}"
-    if 300 <= response.status < 400:
-        detail = f"{status}; redirects are not followed, commit the address that answers itself"
-        raise PolicyFailed(PolicyFailure.REDIRECT_REFUSED, detail)
-    if not 200 <= response.status < 300:
-        begin = await _begin(response)
-        detail = f"its body begins with {begin!r}" if begin else "no body came with it"
-        raise PolicyFailed(PolicyFailure.HTTP_ERROR, f"{status}; {detail}")
-    encoding = response.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
-        detail = f"{status}, but compressed with {encoding!r}; answer without compression"
-        raise PolicyFailed(PolicyFailure.MALFORMED, detail)
-
-
-async def _begin(response: aiohttp.ClientResponse) -> str:
-    """The first words of an error's body, if they come soon. Proxies like to name the endpoint in theirs."""
-    body = b""
-    with contextlib.suppress(aiohttp.ClientError, OSError):
-        async with asyncio.timeout(ERROR_BODY_S):
-            body = await response.content.read(ERROR_BODY_BYTES)
-    return body.decode("utf-8", "replace").replace(response.url.host or "\0", "...")
 
 
 def _action(answer: _Answer, spec: ActionSpec) -> Action:
@@ -371,46 +320,3 @@ def _worth_retrying(failed: PolicyFailed) -> bool:
     """Whether there was no connection, for a reason that may pass."""
     cause = failed.__cause__
     return isinstance(cause, aiohttp.ClientConnectorError) and not isinstance(cause, aiohttp.ClientSSLError)
-
-
-def _doubt(error: Exception) -> Doubt:
-    """Whether our own network may have caused the client's error, for a policy that was never connected to."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Doubt.NONE if error.os_error.errno in NO_SUCH_NAME else Doubt.NAME_UNANSWERED
-    unheard = isinstance(error, OSError) and error.errno in UNHEARD
-    return Doubt.NEVER_REACHED if unheard else Doubt.NONE
-
-
-def _explained(call: str, error: Exception) -> tuple[PolicyFailure, str]:
-    """The client's error as the policy's. Its own text is avoided where it names the endpoint."""
-    match error:
-        case AddressRefused():
-            return PolicyFailure.ADDRESS_REFUSED, str(error)
-        case aiohttp.ClientPayloadError():
-            detail = f"POST /{call}: the connection was closed before the answer was complete"
-            return PolicyFailure.MALFORMED, detail
-        case aiohttp.ClientResponseError():
-            reason = " ".join(error.message.split()).rstrip("^ ")
-            detail = f"POST /{call}: not HTTP, or not as long as it says it is: {reason}"
-            return PolicyFailure.MALFORMED, detail
-        case aiohttp.ClientConnectorCertificateError():
-            reason = getattr(error.certificate_error, "verify_message", "") or "cannot be verified"
-            detail = f"TLS: the certificate is not accepted: {reason.partition(',')[0]}"
-        case aiohttp.ClientConnectorSSLError():
-            detail = f"TLS: no session: {error.os_error.reason or error.os_error.strerror}"
-        case aiohttp.InvalidURL():
-            detail = NOT_A_URL
-        case aiohttp.ClientConnectorDNSError() | UnicodeError():
-            answered = _doubt(error) is Doubt.NONE
-            detail = "the host name does not exist" if answered else "the host name cannot be resolved now"
-        case aiohttp.ClientConnectorError():
-            detail = f"no connection: {_os_error(error.os_error)}"
-        case OSError():
-            detail = f"POST /{call}: the connection was lost before an answer: {_os_error(error)}"
-        case _:
-            detail = f"POST /{call}: the connection was closed without an answer"
-    return PolicyFailure.UNREACHABLE, detail
-
-
-def _os_error(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else type(error).__name__
