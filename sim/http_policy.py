@@ -95,6 +95,7 @@ class HttpPolicy:
         after each connection to it, TLS included.
         """
         self._endpoint = endpoint
+        self._urls: dict[str, URL] = {}
         self._body_bytes_max = body_bytes_max
         self._on_connected = on_connected
         self._connections = 0
@@ -221,9 +222,11 @@ class HttpPolicy:
     async def _exchange(
         self, method: str, call: str, body: bytes | None = None, encoding: Encoding = Encoding.JSON
     ) -> _Answer:
-        url = _url(self._endpoint, call)
+        if call not in self._urls:
+            self._urls[call] = _url(self._endpoint, call)
         headers = {"Content-Type": encoding.content_type} if body is not None else None
-        async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as response:
+        request = self._session.request(method, self._urls[call], data=body, headers=headers, allow_redirects=False)
+        async with request as response:
             response.content.on_eof(self._arrived)
             await check_head(call, response)
             chunks: list[bytes] = []

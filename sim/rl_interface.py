@@ -145,24 +145,24 @@ def _vector(value: object, channel: Channel, path: str) -> FloatArray:
         raise WrongShape(f"{path}: expected a list of {channel.size} numbers, got {_kind(value)}")
     if len(value) != channel.size:
         raise WrongShape(f"{path}: expected {channel.size} numbers, got {len(value)}")
-    numbers = [_number(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    return np.clip(np.array(numbers, np.float64), channel.minimum, channel.maximum).astype(np.float32)
+    low, high = channel.minimum, channel.maximum
+    return np.array([min(max(_number(item, path, n), low), high) for n, item in enumerate(value)], np.float32)
 
 
 def _numbers(value: object, path: str) -> FloatArray:
     """Of any count: a policy server knows its robots, we do not."""
     if not isinstance(value, list):
         raise WrongShape(f"{path}: expected a list of numbers, got {_kind(value)}")
-    return np.array([_number(item, f"{path}[{index}]") for index, item in enumerate(value)], np.float32)
+    return np.array([_number(item, path, n) for n, item in enumerate(value)], np.float32)
 
 
-def _number(value: object, path: str) -> float:
+def _number(value: object, path: str, index: int) -> float:
     if isinstance(value, list):
-        raise WrongShape(f"{path}: expected a number, got a list")
+        raise WrongShape(f"{path}[{index}]: expected a number, got a list")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed(f"{path}: expected a number, got {_kind(value)}")
+        raise Malformed(f"{path}[{index}]: expected a number, got {_kind(value)}")
     if not math.isfinite(value):
-        raise NonFinite(f"{path}: {value} is not a finite number")
+        raise NonFinite(f"{path}[{index}]: {value} is not a finite number")
     return float(value)
 
 
