@@ -2,7 +2,8 @@
 
 Every ratio is within this run. The policies live in a process of their own and answer at once. The peer is what
 one would write first: MetaWorld's own environment stepped in the event loop, httpx, JSON. Simulation only is
-the same episodes in one process, a step of each in turn, without HTTP.
+the same episodes in one process, a step of each in turn, without HTTP. The worker, too, has one core for its two
+threads: the rates are per core.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def throughput(url: str) -> None:
 
 def over_http(url: str, profile: ObservationProfile) -> tuple[float, float]:
     """Steps per second of the wall clock, and of the worker process's CPU."""
-    run = run_under_load(url, Load((0,) * IN_FLIGHT, profile.name, STEPS[profile], deadline_ms=10_000))
+    load = Load((0,) * IN_FLIGHT, profile.name, STEPS[profile], deadline_ms=10_000, on_one_core=True)
+    run = run_under_load(url, load)
     assert not run.forfeits, run.forfeits
     return run.steps / run.wall_s, run.steps / run.cpu_s
 

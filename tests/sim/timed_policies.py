@@ -12,13 +12,14 @@ import multiprocessing
 import os
 import time
 from collections import defaultdict
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import orjson
 import uvloop
 
-from events.ids import Seed
+from events.ids import EnvId, Seed
 from sim.episode import EpisodeForfeit, EpisodeSpec, run_episode
 from sim.http_policy import HttpPolicy
 from sim.policy import Decision, TaskConfig
@@ -146,6 +147,8 @@ class Load:
     deadline_ms: float = 100.0
     burners: int = 0
     """Processes beside it that use up a CPU each, at the lowest priority."""
+    on_one_core: bool = False
+    """Whether the worker's threads must share a core; otherwise they use a little more than one."""
 
 
 def run_under_load(url: str, load: Load) -> Run:
@@ -176,6 +179,8 @@ def _burn(done: object) -> None:
 
 
 def _work(parent: Connection, url: str, load: Load) -> None:
+    if load.on_one_core:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     parent.send(uvloop.run(_episodes(url, load)))
 
 
@@ -183,18 +188,30 @@ async def _episodes(url: str, load: Load) -> Run:
     run = Run()
     async with SimulationThread() as stage:
         numbers = range(len(load.delays_ms))
-        warm = Load((0,) * len(load.delays_ms), load.profile, max_steps=2, deadline_ms=10_000)
-        await asyncio.gather(*(_episode(url, warm, stage, Run(), number) for number in numbers))
+        await _build(stage, load)
         started_s, cpu_s = time.perf_counter(), time.process_time()
         await asyncio.gather(*(_episode(url, load, stage, run, number) for number in numbers))
         run.wall_s, run.cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
     return run
 
 
+async def _build(stage: SimulationThread, load: Load) -> None:
+    """The environments of the episodes: all but the first ones of a worker find them there."""
+    async with AsyncExitStack() as borrowed:
+        for index in range(len(load.delays_ms)):
+            lent = stage.environment(_env(index), load.profile, max_steps=load.max_steps)
+            environment = await borrowed.enter_async_context(lent)
+            await stage.run(environment.reset, Seed(0))
+
+
+def _env(index: int) -> EnvId:
+    return DEFAULT_ENVIRONMENTS[index % len(DEFAULT_ENVIRONMENTS)]
+
+
 async def _episode(url: str, load: Load, stage: SimulationThread, run: Run, index: int) -> None:
     delay_ms = load.delays_ms[index]
     spec = EpisodeSpec(
-        env=DEFAULT_ENVIRONMENTS[index % len(DEFAULT_ENVIRONMENTS)],
+        env=_env(index),
         seed=Seed(index),
         index=index,
         profile=load.profile,
