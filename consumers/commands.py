@@ -108,6 +108,6 @@ def worker(
                 await run_worker(worker_settings, stop)
             except WorkerStuck as error:
                 logger.critical("worker is stuck", error=str(error))
-                os._exit(EXIT_STUCK)  # an ordinary exit would wait for the thread
+                os._exit(EXIT_STUCK)  # what hangs may hang the ordinary way out too
 
     run(main, process.log_level)

@@ -10,19 +10,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections import OrderedDict, deque
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from events.variation import NO_VARIATION, VariationRanges
+from sim.call_thread import CallThread
 from sim.cameras import Renderer, find_profile
 from sim.errors import SimError, SimulationFailed
 from sim.suite import find, make
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from concurrent.futures import Future
     from types import TracebackType
 
     from events.ids import EnvId
@@ -43,8 +42,7 @@ class SimulationThread:
 
     def __init__(self, *, idle_environments_max: int = 16, graphics: Graphics = "auto") -> None:
         """`idle_environments_max`: how many unused environments (about 18 MB each) are kept for reuse."""
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="simulation")
-        self._answered: deque[tuple[asyncio.Future[Any], Callable[[], None]]] = deque()
+        self._thread = CallThread("simulation")
         self._idle: OrderedDict[int, tuple[_Key, Environment]] = OrderedDict()
         self._idle_environments_max = idle_environments_max
         self._renderer = Renderer(graphics)
@@ -65,11 +63,7 @@ class SimulationThread:
         Raises:
             SimulationFailed: the function raised something that is not one of our own errors.
         """
-        call = functools.partial(function, *args, **kwargs)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[T] = loop.create_future()
-        self._executor.submit(self._answer, loop, answer, call)
-        return await answer
+        return await self._thread.run(_guarded, functools.partial(function, *args, **kwargs))
 
     @asynccontextmanager
     async def environment(
@@ -84,60 +78,44 @@ class SimulationThread:
             UnknownEnvironment, UnknownProfile, GraphicsUnavailable, SimulationFailed: it cannot be had.
         """
         key = (find(env), find_profile(profile).name, max_steps, variation)
-        borrowing: Future[Environment] = self._executor.submit(_guarded, functools.partial(self._borrow, key))
+        borrowed: list[Environment] = []
         try:
-            environment = await asyncio.wrap_future(borrowing)
+            await self.run(self._borrow, key, borrowed)
         except asyncio.CancelledError:
-            borrowing.add_done_callback(lambda future: self._return_unused(key, future))
+            self._thread.submit(lambda: self._give_back(key, borrowed))
             raise
+        environment = borrowed[0]
         try:
             yield environment
         except SimError:
-            self._executor.submit(environment.close)
+            self._thread.submit(environment.close)
             raise
         except BaseException:
-            self._executor.submit(self._give_back, key, environment)
+            self._thread.submit(lambda: self._give_back(key, borrowed))
             raise
-        self._executor.submit(self._give_back, key, environment)
+        self._thread.submit(lambda: self._give_back(key, borrowed))
 
     async def close(self) -> None:
         """Close every idle environment and the renderer, after what was already submitted."""
-        await asyncio.wrap_future(self._executor.submit(self._close))
-        self._executor.shutdown(wait=False)
+        await self._thread.run(self._close)
+        self._thread.end()
 
-    def _answer(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[T], call: Callable[[], T]) -> None:
-        try:
-            deliver = functools.partial(answer.set_result, _guarded(call))
-        except BaseException as error:  # noqa: BLE001 whoever waits must learn of it
-            deliver = functools.partial(answer.set_exception, error)
-        self._answered.append((answer, deliver))
-        if len(self._answered) == 1:  # the loop is woken once for all that it has not yet seen
-            loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        while self._answered:
-            answer, deliver = self._answered.popleft()
-            if not answer.done():
-                deliver()
-
-    def _borrow(self, key: _Key) -> Environment:
+    def _borrow(self, key: _Key, borrowed: list[Environment]) -> None:
         for number in reversed(self._idle):
             if self._idle[number][0] == key:
-                return self._idle.pop(number)[1]
+                borrowed.append(self._idle.pop(number)[1])
+                return
         env, profile, max_steps, variation = key
-        return make(
-            find(env), find_profile(profile), max_steps=max_steps, renderer=self._renderer, variation=variation
+        borrowed.append(
+            make(find(env), find_profile(profile), max_steps=max_steps, renderer=self._renderer, variation=variation)
         )
 
-    def _give_back(self, key: _Key, environment: Environment) -> None:
-        self._idle[id(environment)] = (key, environment)
+    def _give_back(self, key: _Key, borrowed: list[Environment]) -> None:
+        for environment in borrowed:
+            self._idle[id(environment)] = (key, environment)
         while len(self._idle) > self._idle_environments_max:
             _, (_, oldest) = self._idle.popitem(last=False)
             oldest.close()
-
-    def _return_unused(self, key: _Key, borrowing: Future[Environment]) -> None:
-        if not borrowing.cancelled() and borrowing.exception() is None:
-            self._executor.submit(self._give_back, key, borrowing.result())
 
     def _close(self) -> None:
         while self._idle:
