@@ -22,6 +22,7 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from events.event import Event
 from events.log import Draft, Stored
 from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.subjects import subject_of
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -43,6 +44,9 @@ TYPES: dict[str, type[Event]] = {
         EpisodeAbandoned,
         WeightsComputed,
         WeightsWithheld,
+        KeyAnnounced,
+        RootSigned,
+        WeightsSigned,
     )
 }
 

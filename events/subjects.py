@@ -7,10 +7,14 @@ evt.cycle.<n>.episode.<uid>.<family>.<task>.<index>             the outcome
 evt.cycle.<n>.attempt.<uid>.<family>.<task>.<index>.<attempt>   EpisodeAttemptFailed
 evt.cycle.<n>.seal                                              CycleSealed or CycleAbandoned
 evt.weights.<n>                                                 WeightsComputed or WeightsWithheld
+evt.signed.root.<n>                                             RootSigned
+evt.signed.weights.<n>                                          WeightsSigned
+evt.identity.<ordinal>                                          KeyAnnounced
 """
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Protocol
 
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
@@ -18,6 +22,7 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
 from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
 ALL = "evt.>"
@@ -26,6 +31,8 @@ PLANS = "evt.cycle.*.plan"
 SEALS = "evt.cycle.*.seal"
 OUTCOMES = "evt.cycle.*.episode.>"
 WEIGHTS = "evt.weights.*"
+SIGNED = "evt.signed.>"
+IDENTITY = "evt.identity.*"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
@@ -51,6 +58,18 @@ def seal(number: CycleId) -> str:
 
 def weights(number: CycleId) -> str:
     return f"evt.weights.{number}"
+
+
+def signed_root(number: CycleId) -> str:
+    return f"evt.signed.root.{number}"
+
+
+def signed_weights(number: CycleId) -> str:
+    return f"evt.signed.weights.{number}"
+
+
+def identity(ordinal: int) -> str:
+    return f"evt.identity.{ordinal}"
 
 
 class OfEpisode(Protocol):
@@ -103,22 +122,57 @@ def _episode(key: OfEpisode) -> str:
     return f"{key.uid}.{family}.{name}.{key.index}"
 
 
+@singledispatch
 def subject_of(event: Event) -> str:
     """The subject of any event."""
-    match event:
-        case EpisodeCompleted() | EpisodeForfeited() | EpisodeAbandoned():
-            return outcome(event)
-        case EpisodeAttemptFailed():
-            return attempt(event, event.attempt)
-        case MinerDiscovered() | MinerCommitmentChanged() | MinerDeparted():
-            return miner(event.hotkey, event.ordinal)
-        case CyclePlanned():
-            return plan(event.cycle)
-        case CycleSeeded():
-            return seed(event.cycle)
-        case CycleSealed() | CycleAbandoned():
-            return seal(event.cycle)
-        case WeightsComputed() | WeightsWithheld():
-            return weights(event.cycle)
-        case _:
-            raise TypeError(f"{type(event).__name__} has no subject: give it one in events/subjects.py")
+    raise TypeError(f"{type(event).__name__} has no subject: give it one in events/subjects.py")
+
+
+@subject_of.register(EpisodeCompleted | EpisodeForfeited | EpisodeAbandoned)
+def _(event: EpisodeCompleted | EpisodeForfeited | EpisodeAbandoned) -> str:
+    return outcome(event)
+
+
+@subject_of.register
+def _(event: EpisodeAttemptFailed) -> str:
+    return attempt(event, event.attempt)
+
+
+@subject_of.register(MinerDiscovered | MinerCommitmentChanged | MinerDeparted)
+def _(event: MinerDiscovered | MinerCommitmentChanged | MinerDeparted) -> str:
+    return miner(event.hotkey, event.ordinal)
+
+
+@subject_of.register
+def _(event: CyclePlanned) -> str:
+    return plan(event.cycle)
+
+
+@subject_of.register
+def _(event: CycleSeeded) -> str:
+    return seed(event.cycle)
+
+
+@subject_of.register(CycleSealed | CycleAbandoned)
+def _(event: CycleSealed | CycleAbandoned) -> str:
+    return seal(event.cycle)
+
+
+@subject_of.register(WeightsComputed | WeightsWithheld)
+def _(event: WeightsComputed | WeightsWithheld) -> str:
+    return weights(event.cycle)
+
+
+@subject_of.register
+def _(event: RootSigned) -> str:
+    return signed_root(event.cycle)
+
+
+@subject_of.register
+def _(event: WeightsSigned) -> str:
+    return signed_weights(event.cycle)
+
+
+@subject_of.register
+def _(event: KeyAnnounced) -> str:
+    return identity(event.ordinal)

@@ -31,6 +31,7 @@ from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
 from events.miners import Commitment, MinerCommitmentChanged, MinerDeparted, MinerDiscovered
 from events.rules import ScoringRules
+from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.tasks import EpisodeTask
 from events.variation import NO_VARIATION, variation_digest
 from events.weights import (
@@ -286,7 +287,29 @@ def one_of_each() -> list[Event]:
         cycle_abandoned(2),
         weights_computed(),
         weights_withheld(2),
+        root_signed(),
+        weights_signed(),
+        key_announced(),
     ]
+
+
+def signature() -> Signature:
+    return Signature(key=hotkey(9), signature="ab" * 64)
+
+
+def root_signed(cycle: int = 1) -> RootSigned:
+    statement = f'{{"cycle":{cycle},"kind":"kinitro/root/1"}}'
+    return RootSigned(cycle=CycleId(cycle), statement=statement, signature=signature())
+
+
+def weights_signed(cycle: int = 1) -> WeightsSigned:
+    statement = f'{{"cycle":{cycle},"kind":"kinitro/weights/1"}}'
+    return WeightsSigned(cycle=CycleId(cycle), statement=statement, signature=signature())
+
+
+def key_announced(ordinal: int = 1) -> KeyAnnounced:
+    statement = f'{{"kind":"kinitro/key/1","ordinal":{ordinal}}}'
+    return KeyAnnounced(ordinal=ordinal, statement=statement, signature=signature(), previous=None)
 
 
 def whole_cycle(cycle: int = 1) -> list[Event]:
