@@ -33,8 +33,8 @@ class KeyAnnounced(Event):
     """The key with which the backend signs from here on.
 
     The statement: `kind` "kinitro/key/1", `key`, `ordinal`, and `previous`: the key before it, or null. It is signed
-    by the new key, and from the second announcement on by the previous one as well: a lost key cannot be replaced in the
-    log, it must be announced anew by other means.
+    by the new key, and from the second announcement on by the previous one as well: a lost key cannot be replaced
+    in the log, it must be announced anew by other means.
     """
 
     type: ClassVar[str] = "kinitro.identity.key_announced"

@@ -28,7 +28,7 @@ from tests.fixtures.nats import NatsProcess, running
 
 EPISODES = 1_000
 SHARES = 10
-IN_FLIGHT = 8
+OPTIONS = ("--episodes-in-flight", "8", "--log-level", "WARNING")
 PROFILES = ("state/1", "rgb84/1")
 TERMS = facts.TERMS.model_copy(update={"steps_max": 20, "act_deadline_ms": 20_000, "reset_deadline_ms": 20_000})
 SHARE_S_MAX = 600.0
@@ -79,7 +79,7 @@ async def _endure(episodes: int, server: NatsProcess, url: str) -> list[Held]:
     async with await connect(server.url, "bench") as connection:
         await ensure_streams(connection, ack_wait_s=LEASE_S)
         bus = Bus(server, connection)
-        async with worker_process(bus, "worker-1", "--episodes-in-flight", str(IN_FLIGHT)) as worker:
+        async with worker_process(bus, "worker-1", *OPTIONS) as worker:
             for share in range(SHARES):
                 numbers = range(share * episodes // SHARES, (share + 1) * episodes // SHARES)
                 started_s = time.perf_counter()
