@@ -16,6 +16,7 @@ from consumers.simulation.executor import run_executor
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
 from events.streams import ACK_WAIT_S, TraceLimits
+from sim.runtime.surroundings import ensure_process_environment
 
 EXIT_STUCK = 70
 
@@ -91,6 +92,7 @@ def worker(
     ] = ACK_WAIT_S,
 ) -> None:
     """Run one worker process; `executor` keeps several of them running."""
+    ensure_process_environment()
 
     async def main(stop: asyncio.Event) -> None:
         async with context.obj.nats(log.nats_url) as url:

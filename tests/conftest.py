@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import settings
+
+from sim.versions import PROCESS_ENVIRONMENT
+
+os.environ.update(PROCESS_ENVIRONMENT)  # before anything loads NumPy: tests compare what other processes simulated
 
 pytest_plugins = ["tests.fixtures.nats", "tests.fixtures.postgres", "tests.fixtures.http"]
 
