@@ -25,6 +25,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageErro
 import api.commands
 import consumers.audit.commands
 import consumers.commands
+import consumers.explaining.commands
 import events.commands
 import producers.commands
 import projectors.commands
@@ -138,6 +139,7 @@ app.command("api")(api.commands.serve)
 app.command("executor")(consumers.commands.executor)
 app.command("worker", hidden=True)(consumers.commands.worker)
 app.command("projector")(projectors.commands.projector)
+app.command("explain")(consumers.explaining.commands.explain)
 app.add_typer(consumers.audit.commands.audit, name="audit")
 app.add_typer(consumers.audit.commands.episode, name="episode")
 app.add_typer(producers.commands.cycle, name="cycle")

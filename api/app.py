@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Resources
 from api.latest import LatestWeights, LatestWeightsFirst
-from api.routes import cycles, environments, episodes, health, miners, scores, status, weights
+from api.routes import cycles, environments, episodes, explain, health, miners, scores, status, weights
 from api.settings import ApiSettings
 from api.sources import LogWatch, ReadModels
 from events.envelope import Clock, utc_now
@@ -42,7 +42,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for topic in (health, status, weights, scores, miners, environments, cycles, episodes):
+    for topic in (health, status, explain, weights, scores, miners, environments, cycles, episodes):
         app.include_router(topic.router)
     problems.install(app)
     app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)

@@ -14,6 +14,9 @@
 | `trace-gone`                        | 404    | the recording is no longer kept, or never was               |
 | `no-weights`                        | 404    | no cycle has given weights yet, or none at this block       |
 | `no-scores`                         | 404    | the cycle has no scores, or none has                        |
+| `weights-withheld`                  | 409    | the cycle ended without weights; the detail says why        |
+| `not-yet-scored`                    | 409    | the cycle has no weights yet                                |
+| `cycle-not-ended`                   | 409    | what is asked for follows from all episodes of a cycle      |
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |

@@ -16,7 +16,13 @@ ALLOWED: dict[str, set[str]] = {
     "producers": {"events"},
     "consumers": {"events", "sim"},
     "projectors": {"events"},
-    "api": {"events", "projectors"},
+    "api": {
+        "events",
+        "projectors",
+        "consumers.scoring.explanation",
+        "consumers.scoring.explanation_parts",
+        "consumers.scoring.paired",
+    },
 }
 """Besides itself: a package, or one module of it."""
 

@@ -11,7 +11,7 @@ Nothing bounds what was not found but 2^elements. `tests/bench/scoring.py` measu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from consumers.scoring.families import FREE, coefficients, components, minimal, union
 from consumers.scoring.hitting_batches import BatchSearch
@@ -19,6 +19,9 @@ from consumers.scoring.hitting_memo import MemoSearch
 
 MEMO_BRANCHES = (500, 2_000, 8_000, 32_000, 128_000)
 """Turns of the search with memory. It has no more of them, as it remembers every branch; the other goes on."""
+
+TURNS_IN_SHORT = 2
+"""As many of these turns as somebody waits for who only asks."""
 
 NODES_PER_BRANCH = 2_000
 """What the search in batches does in about the time of one branch."""
@@ -31,23 +34,46 @@ def hitting_sets_by_size(universe: int, family: Iterable[int]) -> list[int]:
         universe: a bit mask of at most 64 bits.
         family: masks within the universe. No set meets an empty one; every set meets all of an empty family.
     """
+    found = _by_size(universe, family, _count)
+    assert found is not None, "this search goes on to its end"
+    return found
+
+
+def hitting_sets_in_short(universe: int, family: Iterable[int]) -> list[int] | None:
+    """The same, for those who cannot wait: None where a second or so does not suffice."""
+    return _by_size(universe, family, _count_in_short)
+
+
+def _by_size(universe: int, family: Iterable[int], count: Callable[[Sequence[int]], int | None]) -> list[int] | None:
     elements = universe.bit_count()
     needed = minimal(family)
     if 0 in needed:
         return [0] * (elements + 1)
     polynomial = FREE[elements - union(needed).bit_count()]
     for part in components(needed):
-        polynomial *= _count(part)
+        found = count(part)
+        if found is None:
+            return None
+        polynomial *= found
     return coefficients(polynomial, elements)
 
 
 def _count(family: Sequence[int]) -> int:
     """Polynomial of the subsets of the family's union that meet every member."""
     memo, batches = MemoSearch(family), BatchSearch(family)
-    for branches in MEMO_BRANCHES:
+    found = _take_turns(memo, batches, MEMO_BRANCHES)
+    return batches.finish() if found is None else found
+
+
+def _count_in_short(family: Sequence[int]) -> int | None:
+    return _take_turns(MemoSearch(family), BatchSearch(family), MEMO_BRANCHES[:TURNS_IN_SHORT])
+
+
+def _take_turns(memo: MemoSearch, batches: BatchSearch, turns: Sequence[int]) -> int | None:
+    for branches in turns:
         found = memo.run(branches)
         if found is None:
             found = batches.run(branches * NODES_PER_BRANCH)
         if found is not None:
             return found
-    return batches.finish()
+    return None

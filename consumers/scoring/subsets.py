@@ -57,10 +57,10 @@ def points(claim: Claim, scheme: PointScheme) -> int:
     if claim.open == 0 or claim.open in claim.lost:
         return 0
     counts = hitting_sets_by_size(claim.open, [claim.open & ~lost for lost in claim.lost])
-    return sum(count * _worth(size, scheme) for size, count in enumerate(counts) if size > 0)
+    return sum(count * worth(size, scheme) for size, count in enumerate(counts) if size > 0)
 
 
-def _worth(size: int, scheme: PointScheme) -> int:
+def worth(size: int, scheme: PointScheme) -> int:
     match scheme:
         case PointScheme.LINEAR:
             return size

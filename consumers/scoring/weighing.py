@@ -22,7 +22,7 @@ def weigh(
     if not plan.roster:
         return _withheld(plan, WithheldReason.NO_MINERS, "the plan has no miners")
     tallies = tally(plan, outcomes)
-    result = score(_contenders(plan, tallies), plan.episodes_per_environment, plan.rules)
+    result = score(contenders(plan, tallies), plan.episodes_per_environment, plan.rules)
     epsilons = {
         env: _text(epsilon.decimal()) for env, epsilon in zip(plan.environments, result.epsilons, strict=True)
     }
@@ -40,7 +40,8 @@ def weigh(
     )
 
 
-def _contenders(plan: CyclePlanned, tallies: Tallies) -> list[Contender]:
+def contenders(plan: CyclePlanned, tallies: Tallies) -> list[Contender]:
+    """The miners of a plan as scoring sees them, in the order of the roster."""
     return [
         Contender(
             entry.uid,

@@ -106,6 +106,11 @@ async def cycle(connection: AsyncConnection, number: CycleId) -> CycleDetail | N
     )
 
 
+async def plan_sequence(connection: AsyncConnection, number: CycleId) -> int | None:
+    """Where in the log the plan of this cycle stands."""
+    return await connection.scalar(select(plans.c.sequence).where(plans.c.cycle == number))
+
+
 async def exists(connection: AsyncConnection, number: CycleId) -> bool:
     """Whether a cycle of this number was planned."""
     return await connection.scalar(select(plans.c.cycle).where(plans.c.cycle == number)) is not None

@@ -48,6 +48,13 @@ async def outcome(connection: AsyncConnection, key: EpisodeKey) -> RecordedEvent
     return None if row is None else _outcome(row)
 
 
+async def successes(connection: AsyncConnection, cycle: CycleId, uid: Uid) -> dict[tuple[EnvId, int], bool | None]:
+    """By environment and index, whether each episode of a miner succeeded; None where nothing can be said."""
+    query = select(outcomes.c.env, outcomes.c.index, outcomes.c.success)
+    found = await connection.execute(query.where(outcomes.c.cycle == cycle, outcomes.c.uid == uid))
+    return {(env, index): success for env, index, success in found}
+
+
 async def failed_attempts(connection: AsyncConnection, key: EpisodeKey) -> list[RecordedEvent[EpisodeAttemptFailed]]:
     """The attempts of this episode in which we failed, in order."""
     query = select(attempts).where(*_is(attempts, key)).order_by(attempts.c.attempt)

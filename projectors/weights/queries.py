@@ -86,6 +86,11 @@ async def weights_of_block(connection: AsyncConnection, block: int) -> Weights |
     return await _weights(connection, _computed().where(results.c.block == block))
 
 
+async def weights_of_cycle(connection: AsyncConnection, cycle: CycleId) -> Weights | None:
+    """None where they were withheld, too; `scores_of_cycle` says why."""
+    return await _weights(connection, _computed().where(results.c.cycle == cycle))
+
+
 async def latest_scores(connection: AsyncConnection) -> Scores | None:
     """Of the newest cycle that was not abandoned."""
     ranked = select(standings.c.cycle).where(standings.c.cycle == results.c.cycle).exists()
