@@ -26,6 +26,7 @@ import api.commands
 import consumers.audit.commands
 import consumers.commands
 import consumers.explaining.commands
+import consumers.signing.commands
 import events.commands
 import producers.commands
 import projectors.commands
@@ -35,6 +36,9 @@ from api.server import ListenError, listening
 from consumers.audit.case import CannotAudit
 from consumers.commands import ExecutorOptions
 from consumers.scoring.handler import run_scoring
+from consumers.signing.commands import SigningOptions
+from consumers.signing.handler import run_signing
+from consumers.signing.identity import KeyRefused, take_up
 from events import display, subjects
 from events.cli import LogOptions, Misused, ProcessOptions, environment, open_log, options, run, until
 from events.codec import CodecError
@@ -42,13 +46,15 @@ from events.connection import Connection
 from events.display import result_view, show_progress
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
-from events.log import EventLog, LogError
+from events.keys import SigningKey
+from events.log import EventLog, LogError, Stored
 from events.queue import QueueError
+from events.secret_file import SecretRefused
 from events.server import EmbeddedNats, EmbeddedNatsError
+from events.statements import StatementError
 from events.weights import WeightsComputed, WeightsWithheld
 from producers.commands import CycleOptions, NetworkOptions, Scheduling, ScoringOptions, schedule, scored_event
 from producers.cycles.conductor import CycleError
-from producers.cycles.master_key import MasterKeyRefused
 from producers.cycles.scheduler import newest_cycle
 from producers.discovery.source import SourceTrouble
 from projectors.checkpoint import LogReplaced
@@ -72,14 +78,16 @@ FOR_PEOPLE = (
     DatabaseError,
     EmbeddedNatsError,
     EmbeddedPostgresError,
+    KeyRefused,
     ListenError,
     LogError,
     LogReplaced,
-    MasterKeyRefused,
+    SecretRefused,
     Misused,
     QueueError,
     SimError,
     SourceTrouble,
+    StatementError,
 )
 """Errors whose message says what is wrong and what to do: shown without a traceback."""
 
@@ -142,6 +150,7 @@ app.command("projector")(projectors.commands.projector)
 app.command("explain")(consumers.explaining.commands.explain)
 app.add_typer(consumers.audit.commands.audit, name="audit")
 app.add_typer(consumers.audit.commands.episode, name="episode")
+app.add_typer(consumers.signing.commands.identity, name="identity")
 app.add_typer(producers.commands.cycle, name="cycle")
 app.add_typer(projectors.commands.db, name="db")
 app.add_typer(sim.commands.env, name="env")
@@ -157,51 +166,74 @@ def scheduler(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    signing: SigningOptions,
     process: ProcessOptions,
     until_cycle: Annotated[
         int | None, typer.Option(min=1, help="End when this cycle is scored, instead of going on for ever.")
     ] = None,
 ) -> None:
-    """Discover miners, conduct cycles, and score those that are sealed."""
+    """Discover miners, conduct cycles, score those that are sealed, and sign what came out."""
 
     async def main(stop: asyncio.Event) -> None:
         scheduling = _scheduling(context.obj, network, cycles, scoring)
         scheduling.check()
+        key = signing.key(context.obj.home)
         async with context.obj.nats(log.nats_url) as url:
-            await until(stop, _schedule_and_score(replace(log, nats_url=url), context.obj, scheduling, until_cycle))
+            at = replace(log, nats_url=url)
+            await until(stop, _schedule_and_score(at, context.obj, scheduling, key, until_cycle))
 
     run(main, process.log_level)
 
 
-async def _schedule_and_score(log: LogOptions, home: Home, scheduling: Scheduling, until_cycle: int | None) -> None:
-    """Both in one process: scoring is a few seconds of work once a cycle, and nobody forgets to start it."""
+async def _schedule_and_score(
+    log: LogOptions, home: Home, scheduling: Scheduling, key: SigningKey, until_cycle: int | None
+) -> None:
+    """All in one process: scoring and signing are a few seconds of work once a cycle, and nobody forgets them."""
     assert log.nats_url is not None
     done = asyncio.Event()
     async with open_log(home, log, "scheduler") as connection:
-        scoring = asyncio.ensure_future(run_scoring(log.nats_url, done, replicas=log.replicas))
+        await take_up(JetStreamLog(connection), key)
+        beside = [
+            asyncio.ensure_future(run_scoring(log.nats_url, done, replicas=log.replicas)),
+            asyncio.ensure_future(run_signing(log.nats_url, key, done, replicas=log.replicas)),
+        ]
         conducting = asyncio.ensure_future(_conduct(connection, scheduling, until_cycle))
         try:
-            first, _ = await asyncio.wait({scoring, conducting}, return_when=asyncio.FIRST_COMPLETED)
+            first, _ = await asyncio.wait({*beside, conducting}, return_when=asyncio.FIRST_COMPLETED)
             for task in first:
                 await task
         finally:
             done.set()
             conducting.cancel()
-            await asyncio.gather(scoring, conducting, return_exceptions=True)
+            await asyncio.gather(*beside, conducting, return_exceptions=True)
 
 
 async def _conduct(connection: Connection, scheduling: Scheduling, until_cycle: int | None) -> None:
     wanted = None if until_cycle is None else CycleId(until_cycle)
     await schedule(connection, scheduling, wanted)
     if wanted is not None:
-        await _scored(JetStreamLog(connection), wanted)
+        await _signed(JetStreamLog(connection), wanted)
+
+
+async def _signed(log: EventLog, cycle: CycleId) -> WeightsComputed | WeightsWithheld:
+    """What the cycle came to, once that is signed."""
+    result = await _scored(log, cycle)
+    await _first(log, subjects.signed_root(cycle))
+    if isinstance(result, WeightsComputed):
+        await _first(log, subjects.signed_weights(cycle))
+    return result
 
 
 async def _scored(log: EventLog, cycle: CycleId) -> WeightsComputed | WeightsWithheld:
     """What the cycle came to, once it is scored."""
-    async with aclosing(log.follow(subject=subjects.weights(cycle))) as batches:
+    return scored_event(await _first(log, subjects.weights(cycle)))
+
+
+async def _first(log: EventLog, subject: str) -> Stored:
+    """The event at a subject, once it is there."""
+    async with aclosing(log.follow(subject=subject)) as batches:
         async for batch in batches:
-            return scored_event(batch[0])
+            return batch[0]
     raise AssertionError("a log is followed for ever")
 
 
@@ -231,6 +263,7 @@ def backend(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    signing: SigningOptions,
     executor: ExecutorOptions,
     process: ProcessOptions,
 ) -> None:
@@ -238,6 +271,7 @@ def backend(
 
     async def main(stop: asyncio.Event) -> None:
         _scheduling(context.obj, network, cycles, scoring).check()
+        signing.key(context.obj.home)
         _check_free(address)
         async with (
             context.obj.nats(log.nats_url) as nats_url,
@@ -246,7 +280,8 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await _check_servers(context.obj, *urls)
-            group = Group(_variables(context.obj, *urls, address, network, cycles, scoring, executor, process))
+            settings = (address, network, cycles, scoring, signing, executor, process)
+            group = Group(_variables(context.obj, *urls, *settings))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name))
             await supervisor.until(stop)
@@ -262,6 +297,7 @@ def run_cycle(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    signing: SigningOptions,
     executor: ExecutorOptions,
     process: ProcessOptions,
 ) -> None:
@@ -273,10 +309,11 @@ def run_cycle(
 
     async def main(stop: asyncio.Event) -> None:
         _scheduling(context.obj, network, cycles, scoring).check()
+        signing.key(context.obj.home)
         alone = log.nats_url is None and not is_running("nats", context.obj.home)
         async with context.obj.nats(log.nats_url) as nats_url, Supervisor() as supervisor:
             at = replace(log, nats_url=nats_url)
-            variables = _variables(context.obj, at, network, cycles, scoring, executor, process)
+            variables = _variables(context.obj, at, network, cycles, scoring, signing, executor, process)
             group = Group(variables, output=context.obj.home / "logs")
             if alone:
                 await supervisor.start(group.role("executor"))
@@ -295,7 +332,7 @@ async def _run_next_cycle(home: Home, log: LogOptions, group: Group, supervisor:
             group.role("scheduler", "--until-cycle", str(cycle), restart=Restart.ON_FAILURE, stop_grace_s=5)
         )
         await supervisor.before_refusal(show_progress(events_log, cycle, console))
-        console.print(result_view(await supervisor.before_refusal(_scored(events_log, cycle))))
+        console.print(result_view(await supervisor.before_refusal(_signed(events_log, cycle))))
 
 
 async def _next_cycle(log: EventLog) -> CycleId:

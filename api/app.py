@@ -11,9 +11,10 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Resources
 from api.latest import LatestWeights, LatestWeightsFirst
-from api.routes import cycles, environments, episodes, explain, health, miners, scores, status, weights
+from api.routes import cycles, environments, episodes, evidence, explain, health, miners, scores, status, weights
 from api.settings import ApiSettings
 from api.sources import LogWatch, ReadModels
+from api.trees import SealedTrees
 from events.envelope import Clock, utc_now
 
 
@@ -28,7 +29,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models, log = ReadModels(settings), LogWatch(settings)
         latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
-        app.state.resources = Resources(settings, clock, models, log, latest)
+        app.state.resources = Resources(settings, clock, models, log, latest, SealedTrees())
         try:
             yield
         finally:
@@ -42,7 +43,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for topic in (health, status, explain, weights, scores, miners, environments, cycles, episodes):
+    for topic in (health, status, explain, weights, scores, miners, environments, cycles, episodes, evidence):
         app.include_router(topic.router)
     problems.install(app)
     app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from api.latest import LatestWeights
 from api.settings import ApiSettings
 from api.sources import LogWatch, ReadModels
+from api.trees import SealedTrees
 from events.envelope import Clock
 
 
@@ -22,6 +23,7 @@ class Resources:
     models: ReadModels
     log: LogWatch
     latest: LatestWeights
+    trees: SealedTrees
 
 
 # Asynchronous although they wait for nothing: the framework would run plain functions in a thread.
@@ -41,7 +43,12 @@ async def _latest(request: Request) -> LatestWeights:
     return (await _resources(request)).latest
 
 
+async def _trees(request: Request) -> SealedTrees:
+    return (await _resources(request)).trees
+
+
 All = Annotated[Resources, Depends(_resources)]
 Models = Annotated[ReadModels, Depends(_models)]
 Log = Annotated[LogWatch, Depends(_log)]
 Latest = Annotated[LatestWeights, Depends(_latest)]
+Trees = Annotated[SealedTrees, Depends(_trees)]

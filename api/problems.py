@@ -17,6 +17,12 @@
 | `weights-withheld`                  | 409    | the cycle ended without weights; the detail says why        |
 | `not-yet-scored`                    | 409    | the cycle has no weights yet                                |
 | `cycle-not-ended`                   | 409    | what is asked for follows from all episodes of a cycle      |
+| `no-key`                            | 404    | the backend has announced no key to sign with yet           |
+| `not-signed`                        | 404    | this of the cycle is not signed, or not yet                 |
+| `unknown-event`                     | 404    | the log has no event at this sequence                       |
+| `not-sealed`                        | 404    | the event is under no seal, and never will be               |
+| `not-yet-sealed`                    | 409    | the event's cycle has not ended                             |
+| `evidence-broken`                   | 500    | the log holds other events than a seal speaks of            |
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |

@@ -17,7 +17,7 @@ from api.settings import ApiSettings
 from events.connection import Connection, connect
 from events.ids import EpisodeKey
 from events.jetstream import JetStreamLog
-from events.log import LogUnavailable
+from events.log import EventLog, LogUnavailable
 from events.traces import TraceStore, TracesUnavailable
 from projectors.database import DRIVER_ERRORS, NO_SUCH_TABLE, open_engine, refuses_the_data, sqlstate
 
@@ -115,11 +115,10 @@ class LogWatch:
         Raises:
             LogUnavailable: no answer in time.
         """
-        if self._connection is None:
-            raise LogUnavailable(self._reason)
+        log = self._log(self._timeout_s)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await JetStreamLog(self._connection, patience_s=self._timeout_s).last_sequence()
+                return await log.last_sequence()
         except TimeoutError:
             raise LogUnavailable(f"the log did not answer in {self._timeout_s:g} s") from None
 
@@ -133,8 +132,7 @@ class LogWatch:
             async with asyncio.timeout(self._timeout_s):
                 return await self._recording(key, attempt, action_digest)
         except (TracesUnavailable, TimeoutError) as error:
-            detail = f"NATS did not answer within {self._timeout_s:g} s; try again"
-            raise Problem(503, "log-unavailable", "Log unavailable", detail, headers={"Retry-After": "1"}) from error
+            raise _log_unavailable(self._timeout_s) from error
 
     async def _recording(self, key: EpisodeKey, attempt: int, action_digest: str) -> Recording:
         if self._connection is None:
@@ -143,12 +141,30 @@ class LogWatch:
         body = await traces.fetch(key, attempt, action_digest, patience_s=self._timeout_s)
         return Recording(body, None if body else await traces.age_hours_max())
 
+    async def ask(self, query: Callable[[EventLog], Awaitable[T]], *, timeout_s: float | None = None) -> T:
+        """What `query` finds in the log, within `timeout_s` seconds; as configured when None.
+
+        Raises:
+            Problem: NATS does not answer in time.
+        """
+        patience_s = self._timeout_s if timeout_s is None else timeout_s
+        try:
+            async with asyncio.timeout(patience_s):
+                return await query(self._log(patience_s))
+        except (LogUnavailable, TimeoutError) as error:
+            raise _log_unavailable(patience_s) from error
+
     async def close(self) -> None:
         self._connecting.cancel()
         await asyncio.wait({self._connecting})
         if self._connection is not None:
             with contextlib.suppress(TimeoutError):
                 await self._connection.close()
+
+    def _log(self, patience_s: float) -> EventLog:
+        if self._connection is None:
+            raise LogUnavailable(self._reason)
+        return JetStreamLog(self._connection, patience_s=patience_s)
 
     async def _connect(self) -> None:
         tries = 0
@@ -160,3 +176,8 @@ class LogWatch:
                 if tries == 1:
                     logger.warning("the log is away", reason=self._reason)
                 await asyncio.sleep(RECONNECT_S * random.uniform(0.5, 1.5))
+
+
+def _log_unavailable(patience_s: float) -> Problem:
+    detail = f"NATS did not answer within {patience_s:g} s; try again"
+    return Problem(503, "log-unavailable", "Log unavailable", detail, headers={"Retry-After": "1"})

@@ -16,10 +16,10 @@ class MerkleTree:
     def add(self, leaf: bytes) -> None:
         """Appends one leaf."""
         self.size += 1
-        width, node = 1, hashlib.sha256(b"\x00" + leaf).digest()
+        width, node = 1, hash_leaf(leaf)
         while self._peaks and self._peaks[-1][0] == width:
             _, left = self._peaks.pop()
-            width, node = width * 2, _join(left, node)
+            width, node = width * 2, hash_nodes(left, node)
         self._peaks.append((width, node))
 
     def root(self) -> bytes:
@@ -28,9 +28,15 @@ class MerkleTree:
             return hashlib.sha256().digest()
         node = self._peaks[-1][1]
         for _, left in reversed(self._peaks[:-1]):
-            node = _join(left, node)
+            node = hash_nodes(left, node)
         return node
 
 
-def _join(left: bytes, right: bytes) -> bytes:
+def hash_leaf(leaf: bytes) -> bytes:
+    """The node of one leaf."""
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def hash_nodes(left: bytes, right: bytes) -> bytes:
+    """The node above two."""
     return hashlib.sha256(b"\x01" + left + right).digest()

@@ -267,7 +267,7 @@ class Scheduling:
 
         Raises:
             Misused: options that do not fit together.
-            MasterKeyRefused: the key's file.
+            SecretRefused: the key's file.
         """
         key = read_or_create_master_key(self.cycles.master_key_file or self.home / "master.key")
         try:
@@ -289,7 +289,7 @@ class Scheduling:
         """What can be said before anything is started.
 
         Raises:
-            Misused, MasterKeyRefused, RosterRefused: an option, or the file that it names.
+            Misused, SecretRefused, RosterRefused: an option, or the file that it names.
         """
         self.settings()
         read_roster(self.roster())
@@ -311,7 +311,7 @@ async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: 
     """Discovers miners and conducts cycles: for ever, or until cycle number `until_cycle` has ended.
 
     Raises:
-        Misused, MasterKeyRefused: options.
+        Misused, SecretRefused: options.
         CycleError, LogError, QueueError, CodecError: as `run_scheduler`.
     """
     blocks = ClockBlocks(scheduling.network.network, GENESIS)

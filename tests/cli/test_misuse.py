@@ -105,6 +105,23 @@ def test_a_master_key_that_others_may_read_is_refused(command: Command, roster: 
     assert_refused(answer, "mode 0644", f"chmod 600 {key}")
 
 
+@pytest.mark.parametrize("name", ["backend", "scheduler", "cycle run"])
+def test_a_signing_key_that_others_may_read_is_refused(
+    command: Command, roster: Path, tmp_path: Path, name: str
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("00" * 32)
+    key.chmod(0o644)
+    answer = command(*name.split(), "--network", "local", "--roster", roster, "--signing-key-file", key)
+    assert_refused(answer, f"signing key {key} has mode 0644", f"chmod 600 {key}")
+
+
+def test_a_key_that_is_not_there_cannot_announce_another(command: Command, tmp_path: Path) -> None:
+    answer = command("identity", "rotate", "--new-key-file", tmp_path / "new.key")
+    assert_refused(answer, "signing.key: there is no such file", "--signing-key-file")
+    assert not (tmp_path / "new.key").exists()
+
+
 def test_a_home_that_is_a_file_is_refused(command: Command, tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     for arguments in (("cycle", "list"), ("db", "create"), ("demo",)):

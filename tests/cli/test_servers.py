@@ -149,6 +149,34 @@ def test_read_models_are_emptied_and_filled_again(command: Command, home: Path) 
         pass  # the time-out of the test ends this
 
 
+def test_keys_are_shown_and_rotated(command: Command, home: Path) -> None:
+    shown = command("--home", home, "identity", "show").out
+    first = next(line.split()[1] for line in shown.splitlines() if "in force" in line)
+    rotated = command("--home", home, "identity", "rotate", "--new-key-file", home / "second.key")
+    assert rotated.status == 0, rotated.err
+    assert "now restart the scheduler with --signing-key-file" in " ".join(rotated.out.split())
+    newest, older = command("--home", home, "identity", "show").out.splitlines()[1:]
+    assert "in force" in newest
+    assert first not in newest
+    assert first in older
+    assert "replaced" in older
+    again = command("--home", home, "identity", "rotate", "--new-key-file", home / "third.key")
+    assert (again.status, len(again.err.splitlines())) == (2, 1)
+    assert f"signing key {first}" in again.err
+    back = command(
+        *("--home", home, "identity", "rotate", "--signing-key-file", home / "second.key"),
+        *("--new-key-file", home / "signing.key"),
+    )
+    assert "was announced before" in back.err
+
+
+def test_a_scheduler_with_a_key_that_was_replaced_is_refused(command: Command, home: Path) -> None:
+    command("--home", home, "identity", "rotate", "--new-key-file", home / "second.key")
+    answer = command("--home", home, "scheduler", "--roster", home / "roster.toml", *CYCLE)
+    assert (answer.status, len(answer.err.splitlines())) == (2, 1)
+    assert "kinitro identity rotate" in answer.err
+
+
 def _ran(*arguments: str | Path) -> Answer:
     done = subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
     return Answer(done.returncode, done.stdout, done.stderr)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.cycles.master_key import MasterKeyRefused, read_or_create_master_key
+from events.secret_file import SecretRefused
+from producers.cycles.master_key import read_or_create_master_key
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_key_written_by_hand_is_read(path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_a_key_that_others_may_read_is_refused(path: Path, mode: int) -> None:
     written(path, "ab" * 32, mode)
-    with pytest.raises(MasterKeyRefused, match=f"has mode {mode:04o}: others may read it; run chmod 600 {path}"):
+    with pytest.raises(SecretRefused, match=f"has mode {mode:04o}: others may read it; run chmod 600 {path}"):
         read_or_create_master_key(path)
 
 
@@ -64,10 +65,10 @@ def test_a_key_that_others_may_read_is_refused(path: Path, mode: int) -> None:
 )
 def test_a_bad_key_is_refused_with_a_remedy(path: Path, text: str, reason: str) -> None:
     written(path, text)
-    with pytest.raises(MasterKeyRefused, match=f"{reason}.*openssl rand -hex 32"):
+    with pytest.raises(SecretRefused, match=f"{reason}.*openssl rand -hex 32"):
         read_or_create_master_key(path)
 
 
 def test_a_directory_in_its_place_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MasterKeyRefused, match="choose a file that this user may read and write"):
+    with pytest.raises(SecretRefused, match="choose a file that this user may read and write"):
         read_or_create_master_key(tmp_path)

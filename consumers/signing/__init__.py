@@ -1,0 +1,1 @@
+"""The backend vouches for how cycles ended and for their weights, with its key."""

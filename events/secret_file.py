@@ -1,0 +1,70 @@
+"""A file that holds one secret of ours: 32 bytes as hex, readable by its owner alone, made on first use."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+SECRET_BYTES = 32
+
+
+class SecretRefused(Exception):
+    """The file is not fit to be used. The message names the file, what is wrong, and the remedy."""
+
+
+def read_or_create_secret(path: Path, title: str) -> bytes:
+    """The secret in this file, 32 bytes or more; where there is no file, a new one of 32, kept there first.
+
+    `title` says in messages what it is: "master key".
+
+    Raises:
+        SecretRefused: others may read it, it is too short or no hex, or the file cannot be read or written.
+    """
+    try:
+        if not path.exists():
+            _create(path)
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(4096)
+    except OSError as error:
+        raise SecretRefused(
+            f"{title} {path}: {error.strerror}; choose a file that this user may read and write"
+        ) from error
+    if mode & 0o077:
+        raise SecretRefused(f"{title} {path} has mode {mode:04o}: others may read it; run chmod 600 {path}")
+    return _parse(f"{title} {path}", text)
+
+
+def _create(path: Path) -> None:
+    """Puts a whole file in place or none: a reader never meets half a secret, and two creators agree on one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_hex(SECRET_BYTES).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first; its secret is as good
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _parse(named: str, text: bytes) -> bytes:
+    remedy = f"write {SECRET_BYTES} random bytes as hex (openssl rand -hex {SECRET_BYTES})"
+    try:
+        secret = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError as error:
+        raise SecretRefused(f"{named} is not hex; {remedy}") from error
+    if len(secret) < SECRET_BYTES:
+        raise SecretRefused(f"{named} has {len(secret)} bytes, expected at least {SECRET_BYTES}; {remedy}")
+    return secret
