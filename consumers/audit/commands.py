@@ -1,4 +1,4 @@
-"""`kinitro audit episode` and `kinitro episode render`: see for yourself what happened in an episode."""
+"""`kinitro audit episode` and `kinitro episode render`: see for yourself what happened. For cycles see `cycle/`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rich.text import Text
 from consumers.audit.again import simulators
 from consumers.audit.case import Case
 from consumers.audit.checks import Audit, Check
+from consumers.audit.cycle.commands import audit_cycle
 from consumers.audit.episode import audit as audit_case
 from consumers.audit.render import SUFFIXES, render
 from consumers.audit.sources import ApiSource, LogSource, Source
@@ -35,6 +36,8 @@ DIFFERENT = 1
 
 audit = typer.Typer(help="Check what the log says by doing it again.", no_args_is_help=True)
 episode = typer.Typer(help="Look at single episodes.", no_args_is_help=True)
+
+audit.command("cycle")(audit_cycle)
 
 EpisodeArgument = Annotated[
     str, typer.Argument(metavar="ID", help="cycle.uid.family.task.index, for example 42.7.metaworld.push-v3.0.")

@@ -56,12 +56,21 @@ def score(contenders: Sequence[Contender], planned: int, rules: ScoringRules) ->
     Raises:
         ValueError: two contenders have one uid or different numbers of rates, or there are too many environments.
     """
+    epsilons = epsilons_of(contenders, planned, rules)
+    earned = points_of(contenders, rules)
+    weights, weights_u16 = weights_of(contenders, earned, rules)
+    return Standings(epsilons, frontier_of(contenders, epsilons), earned, weights, weights_u16)
+
+
+def epsilons_of(contenders: Sequence[Contender], planned: int, rules: ScoringRules) -> list[Margin]:
+    """The first step of `score`, and the one that refuses what cannot be scored."""
     _check(contenders)
-    grids = [RateGrid.of(column) for column in _columns(contenders)]
-    epsilons = [epsilon(grid, planned, rules) for grid in grids]
-    earned = _points(contenders, rules)
-    weights, weights_u16 = _weights(contenders, earned, rules) if any(earned) else ([], [])
-    return Standings(epsilons, frontier(grids, epsilons, len(contenders)), earned, weights, weights_u16)
+    return [epsilon(RateGrid.of(column), planned, rules) for column in _columns(contenders)]
+
+
+def frontier_of(contenders: Sequence[Contender], epsilons: Sequence[Margin]) -> list[bool]:
+    """The second: who is on the frontier."""
+    return frontier([RateGrid.of(column) for column in _columns(contenders)], epsilons, len(contenders))
 
 
 def _check(contenders: Sequence[Contender]) -> None:
@@ -81,7 +90,8 @@ def _columns(contenders: Sequence[Contender]) -> list[tuple[Rate, ...]]:
     return [*zip(*(contender.rates for contender in contenders), strict=True)]
 
 
-def _points(contenders: Sequence[Contender], rules: ScoringRules) -> list[int]:
+def points_of(contenders: Sequence[Contender], rules: ScoringRules) -> list[int]:
+    """The third, and the one that may take long."""
     earliest_first = sorted(range(len(contenders)), key=lambda place: contenders[place].seniority)
     columns = _columns([contenders[place] for place in earliest_first])
     earned = [0] * len(contenders)
@@ -98,10 +108,15 @@ def _gaps(columns: Sequence[Sequence[Rate]], rules: ScoringRules) -> list[list[M
     return [[known[rate] for rate in column] for column in columns]
 
 
-def _weights(
+def weights_of(
     contenders: Sequence[Contender], earned: Sequence[int], rules: ScoringRules
 ) -> tuple[list[Decimal], list[int]]:
-    """Weights and u16 weights; where remainders are equal, the lower uid gets the last unit."""
+    """The last: weights and u16 weights, both empty where nobody has points.
+
+    Where remainders are equal, the lower uid gets the last unit.
+    """
+    if not any(earned):
+        return [], []
     by_uid = sorted(range(len(contenders)), key=lambda place: contenders[place].uid)
     shares = softmax([earned[place] for place in by_uid], rules.temperature)
     found = sorted(zip(by_uid, shares, u16(shares), strict=True))

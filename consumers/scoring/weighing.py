@@ -12,6 +12,8 @@ from events.episodes import EpisodeOutcome
 from events.ids import EnvId
 from events.weights import MinerStanding, WeightsComputed, WeightsU16, WeightsWithheld, WithheldReason
 
+NO_POINTS = "no miner won any subset of environments"
+
 
 def weigh(
     plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome], ended: CycleSealed | CycleAbandoned
@@ -23,13 +25,10 @@ def weigh(
         return _withheld(plan, WithheldReason.NO_MINERS, "the plan has no miners")
     tallies = tally(plan, outcomes)
     result = score(contenders(plan, tallies), plan.episodes_per_environment, plan.rules)
-    epsilons = {
-        env: _text(epsilon.decimal()) for env, epsilon in zip(plan.environments, result.epsilons, strict=True)
-    }
+    epsilons = {env: text(epsilon.decimal()) for env, epsilon in zip(plan.environments, result.epsilons, strict=True)}
     standings = _standings(plan, tallies, result)
     if not result.weights:
-        detail = "no miner won any subset of environments"
-        return _withheld(plan, WithheldReason.NO_POINTS, detail, epsilons, standings)
+        return _withheld(plan, WithheldReason.NO_POINTS, NO_POINTS, epsilons, standings)
     return WeightsComputed(
         cycle=plan.cycle,
         block=plan.block,
@@ -61,7 +60,7 @@ def _standings(plan: CyclePlanned, tallies: Tallies, result: Standings) -> tuple
             tallies=tallies[entry.uid],
             on_frontier=on_frontier,
             points=str(points),
-            weight=_text(weight),
+            weight=text(weight),
         )
         for entry, on_frontier, points, weight in zip(
             plan.roster, result.on_frontier, result.points, weights, strict=True
@@ -86,6 +85,6 @@ def _withheld(
     )
 
 
-def _text(number: Decimal) -> str:
-    """Without an exponent: 0.000000000000000001, not 1E-18."""
+def text(number: Decimal) -> str:
+    """A number as it stands in events, without an exponent: 0.000000000000000001, not 1E-18."""
     return f"{number:f}"

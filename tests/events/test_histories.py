@@ -21,7 +21,7 @@ def recorded(history: str) -> list[Stored]:
     return [Stored(sequence, json.loads(line)["subject"], line) for sequence, line in enumerate(lines, 1)]
 
 
-@pytest.mark.parametrize("history", sorted(path.stem for path in HISTORIES.iterdir()))
+@pytest.mark.parametrize("history", sorted(path.stem for path in HISTORIES.glob("*.ndjson")))
 def test_every_recorded_event_can_be_read(history: str) -> None:
     for stored in recorded(history):
         assert subject_of(decode(stored).event) == stored.subject

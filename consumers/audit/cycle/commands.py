@@ -1,0 +1,205 @@
+"""`kinitro audit cycle`: is what was published of a cycle what follows from its events?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+import orjson
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from consumers.audit import sources as episodes
+from consumers.audit.again import simulators
+from consumers.audit.cycle.again import check_episodes
+from consumers.audit.cycle.audit import conclude
+from consumers.audit.cycle.fold import CycleFold
+from consumers.audit.cycle.sources import ApiSource, CycleSource, FileSource, LogSource
+from consumers.audit.cycle.verdicts import CycleAudit, Verdict
+from events import display
+from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
+from events.ids import CycleId, Hotkey
+from events.jetstream import JetStreamLog
+from events.traces import TraceStore
+from sim.versions import PROCESS_ENVIRONMENT
+
+DIFFERENT = 1
+"""The exit status where something differs. What cannot be audited ends with 2, as every misuse."""
+
+EPISODES = 3
+"""How many are run again where recordings can be had and nobody asks for another number."""
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class CycleSourceOptions:
+    """From where the events come, where it is not the log."""
+
+    api_url: Annotated[
+        str | None, typer.Option(help="A public API, instead of the log: needs no access to NATS.")
+    ] = None
+    file: Annotated[
+        Path | None, typer.Option(help="An export of the cycle, also compressed; - is standard input.")
+    ] = None
+
+
+@options
+def audit_cycle(
+    context: typer.Context,
+    cycle: Annotated[int, typer.Argument(min=1, help="Its number.")],
+    source: CycleSourceOptions,
+    log: LogOptions,
+    again: Annotated[
+        str | None,
+        typer.Option(
+            "--episodes", help=f"How many to run again, or all; {EPISODES} where absent, 0 with a file alone."
+        ),
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The backend's key (SS58), which must have signed.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
+) -> None:
+    """Derive a cycle's weights again from its events: exit status 0 identical, 1 different, 2 impossible."""
+    wanted = parse_episodes(again, default=0 if source.file and not source.api_url else EPISODES)
+    if source.file and not source.api_url and wanted != 0:
+        raise Misused(f"--episodes {again}: a file has no recordings; name with --api-url who has them, or ask for 0")
+    results: list[CycleAudit] = []
+
+    async def main() -> None:
+        async with _opened(context.obj, source, log) as (events, cases):
+            result = await run_audit(CycleId(cycle), events, cases, wanted, Hotkey(key) if key else None)
+        results.append(result)
+        if as_json:
+            typer.echo(orjson.dumps(document(result)))
+        else:
+            display.console().print(view(result))
+
+    os.environ.update(PROCESS_ENVIRONMENT)  # for the process that simulates
+    run_once(main)
+    if not results[0].agrees:
+        raise typer.Exit(DIFFERENT)
+
+
+def parse_episodes(text: str | None, *, default: int) -> int | None:
+    """How many; None for all.
+
+    Raises:
+        Misused: neither a number nor `all`.
+    """
+    if text is None:
+        return default
+    if text == ALL:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise Misused(f"--episodes {text}: expected a number or {ALL}")
+    return int(text)
+
+
+async def run_audit(
+    cycle: CycleId, source: CycleSource, cases: episodes.Source | None, wanted: int | None, key: Hotkey | None
+) -> CycleAudit:
+    """Reads, checks, and runs episodes again where all else agrees; with bars on a terminal.
+
+    Raises:
+        CannotAudit: there is no result to audit, or the source does not answer.
+    """
+    fold, runs_again = CycleFold(cycle, keep_claims=wanted != 0), cases is not None and wanted != 0
+    with _progress() as progress:
+        reading = progress.add_task("events", total=None)
+        async for batch in source.batches(cycle):
+            await asyncio.to_thread(fold.add, batch)
+            total = fold.episodes.planned if fold.episodes else None
+            progress.update(reading, completed=fold.episodes.ended if fold.episodes else 0, total=total)
+        verdicts: list[Verdict] = await asyncio.to_thread(lambda: list(conclude(fold, source.trailer, key)))
+        result = CycleAudit(cycle, fold.all.size, tuple(verdicts))
+        if runs_again and result.agrees and cases is not None:
+            running = progress.add_task("again", total=None)
+            with simulators() as processes:
+                again = await check_episodes(
+                    fold,
+                    wanted,
+                    cases,
+                    processes,
+                    lambda done, of: progress.update(running, completed=done, total=of),
+                )
+            result = CycleAudit(cycle, fold.all.size, (*verdicts, again))
+    return result
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
+        yield progress
+
+
+@asynccontextmanager
+async def _opened(
+    servers: Servers, source: CycleSourceOptions, log: LogOptions
+) -> AsyncIterator[tuple[CycleSource, episodes.Source | None]]:
+    if source.api_url is not None:
+        async with aiohttp.ClientSession() as session:
+            cases = episodes.ApiSource(session, source.api_url)
+            yield FileSource(source.file) if source.file else ApiSource(session, source.api_url), cases
+    elif source.file is not None:
+        yield FileSource(source.file), None
+    else:
+        async with open_log(servers, log, "audit") as connection:
+            events = JetStreamLog(connection)
+            yield LogSource(events), episodes.LogSource(events, TraceStore(connection))
+
+
+def document(result: CycleAudit) -> dict[str, object]:
+    """An audit as JSON values."""
+    return {
+        "cycle": result.cycle,
+        "agrees": result.agrees,
+        "verdict": result.verdict,
+        "events": result.events,
+        "checks": [
+            {
+                "name": it.name,
+                "same": it.same,
+                "detail": it.detail,
+                "seconds": round(it.seconds, 6),
+                "difference": None
+                if it.difference is None
+                else {
+                    "where": it.difference.where,
+                    "expected": it.difference.expected,
+                    "found": it.difference.found,
+                },
+            }
+            for it in result.verdicts
+        ],
+    }
+
+
+def view(result: CycleAudit) -> RenderableType:
+    """An audit for a terminal."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for verdict in result.verdicts:
+        table.add_row(verdict.name, _mark(verdict), Text(f"{verdict.seconds:.2f} s", style="dim"), verdict.detail)
+    head = Text(f"cycle {result.cycle}: {result.events} events", style="bold")
+    return Group(head, table, Text(result.verdict, style="bold green" if result.agrees else "bold red"))
+
+
+def _mark(verdict: Verdict) -> Text:
+    match verdict.same:
+        case True:
+            return Text("same", style="green")
+        case False:
+            return Text("DIFFERENT", style="bold red")
+        case None:
+            return Text("not judged", style="yellow")

@@ -1,0 +1,160 @@
+"""Which planned episodes have an outcome, and how they ended: a byte for each episode, four counts for each pair.
+
+So an audit's memory grows with the plan by a byte for each episode, and not with what is said about them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+
+import orjson
+
+from consumers.audit.case import Claim, claim_of
+from consumers.audit.cycle.verdicts import Difference
+from consumers.scoring.rates import Tallies
+from events.cycles import CyclePlanned, OutcomeCounts
+from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
+from events.ids import EpisodeKey
+from events.weights import EnvironmentTally
+
+EPISODES_MAX = 10_000_000
+"""More than any cycle can run; a forged plan may name more, and there is to be room for a byte each."""
+
+DIGEST_BYTES = 16
+
+_ENDED, _RAN = 1, 2
+_DRAW = b"kinitro/audit-episode/1\x00"
+
+
+class Episodes:
+    """The planned episodes of a cycle, each with a slot: by miner, then environment, then index."""
+
+    def __init__(self, plan: CyclePlanned, *, keep_claims: bool) -> None:
+        """Makes room for them.
+
+        Raises:
+            ValueError: there are more than `EPISODES_MAX`.
+        """
+        if plan.episodes_planned > EPISODES_MAX:
+            raise ValueError(f"at most {EPISODES_MAX} episodes")
+        self._plan = plan
+        self._miners = {entry.uid: (place, entry.hotkey) for place, entry in enumerate(plan.roster)}
+        self._environments = {env: place for place, env in enumerate(plan.environments)}
+        self._flags = bytearray(plan.episodes_planned)
+        self._claims = bytearray(DIGEST_BYTES * plan.episodes_planned if keep_claims else 0)
+        self._attempts: set[tuple[int, int]] = set()
+        self._counts = [[0, 0, 0, 0] for _ in range(len(plan.roster) * len(plan.environments))]
+        self.ended = 0
+
+    @property
+    def planned(self) -> int:
+        return len(self._flags)
+
+    @property
+    def complete(self) -> bool:
+        return self.ended == len(self._flags)
+
+    @property
+    def ran(self) -> int:
+        """How many were simulated at all, so that they could be again."""
+        return sum(flags & _RAN > 0 for flags in self._flags)
+
+    def end(self, outcome: EpisodeOutcome, where: str) -> Difference | None:
+        """Notes the outcome of an episode; a difference where it is not planned, or has one already."""
+        if (unplanned := self._unplanned(outcome, where)) is not None:
+            return unplanned
+        slot = self._slot(outcome.key)
+        if self._flags[slot]:
+            return Difference(where, f"one outcome of episode {outcome.key.id}", "a second one")
+        self._flags[slot] = _ENDED
+        self.ended += 1
+        self._count(outcome, self._counts[slot // self._plan.episodes_per_environment])
+        if not isinstance(outcome, EpisodeAbandoned) and outcome.evidence is not None:
+            self._flags[slot] |= _RAN
+            if self._claims:
+                self._claims[DIGEST_BYTES * slot : DIGEST_BYTES * (slot + 1)] = digest(claim_of(outcome))
+        return None
+
+    def attempt(self, failed: EpisodeAttemptFailed, where: str) -> Difference | None:
+        """Notes an attempt in which we failed; a difference where it is not planned, or was told before."""
+        if (unplanned := self._unplanned(failed, where)) is not None:
+            return unplanned
+        attempt = (self._slot(failed.key), failed.attempt)
+        if attempt in self._attempts:
+            return Difference(where, f"one event of attempt {failed.attempt} at {failed.key.id}", "a second one")
+        if failed.attempt > self._plan.terms.attempts_max:
+            return Difference(where, f"at most {self._plan.terms.attempts_max} attempts", f"attempt {failed.attempt}")
+        self._attempts.add(attempt)
+        return None
+
+    def first_missing(self) -> EpisodeKey | None:
+        """The first planned episode without an outcome."""
+        slot = self._flags.find(0)
+        return None if slot < 0 else self._key(slot)
+
+    def counts(self) -> OutcomeCounts:
+        completed, _, forfeited, abandoned = (sum(column) for column in zip((0, 0, 0, 0), *self._counts, strict=True))
+        return OutcomeCounts(completed=completed, forfeited=forfeited, abandoned=abandoned)
+
+    def tallies(self) -> Tallies:
+        """What the scores are made of."""
+        rows = iter(self._counts)
+        return {
+            entry.uid: {env: _tally(next(rows)) for env in self._plan.environments} for entry in self._plan.roster
+        }
+
+    def drawn(self, seal: bytes, wanted: int) -> list[EpisodeKey]:
+        """So many of the episodes that were simulated, by their rank: SHA-256 over the seal's hash and their id.
+
+        Nobody chooses them: not the auditor, and not who ran the cycle, because the seal was not known before.
+        """
+        draw = _DRAW + hashlib.sha256(seal).digest()
+        keys = (self._key(slot) for slot, flags in enumerate(self._flags) if flags & _RAN)
+        return heapq.nsmallest(wanted, keys, key=lambda key: hashlib.sha256(draw + key.id.encode()).digest())
+
+    def holds(self, key: EpisodeKey, claim: Claim) -> bool:
+        """Whether the outcome that was audited claims the same."""
+        slot = self._slot(key)
+        return self._claims[DIGEST_BYTES * slot : DIGEST_BYTES * (slot + 1)] == digest(claim)
+
+    def _unplanned(self, event: EpisodeOutcome | EpisodeAttemptFailed, where: str) -> Difference | None:
+        plan = self._plan
+        _, hotkey = self._miners.get(event.uid, (None, None))
+        if hotkey is None or event.env not in self._environments or event.index >= plan.episodes_per_environment:
+            return Difference(where, f"an episode of the plan of cycle {plan.cycle}", event.key.id)
+        if event.hotkey != hotkey:
+            return Difference(where, f"{hotkey}, the plan's miner with uid {event.uid}", event.hotkey)
+        return None
+
+    def _slot(self, key: EpisodeKey) -> int:
+        pair = self._miners[key.uid][0] * len(self._environments) + self._environments[key.env]
+        return pair * self._plan.episodes_per_environment + key.index
+
+    def _key(self, slot: int) -> EpisodeKey:
+        plan = self._plan
+        pair, index = divmod(slot, plan.episodes_per_environment)
+        miner, env = divmod(pair, len(plan.environments))
+        return EpisodeKey(plan.cycle, plan.roster[miner].uid, plan.environments[env], index)
+
+    @staticmethod
+    def _count(outcome: EpisodeOutcome, count: list[int]) -> None:
+        match outcome:
+            case EpisodeCompleted():
+                count[0] += 1
+                count[1] += outcome.success
+            case EpisodeForfeited():
+                count[2] += 1
+            case EpisodeAbandoned():
+                count[3] += 1
+
+
+def digest(claim: Claim) -> bytes:
+    """Of all that a claim says."""
+    said = orjson.dumps(claim, default=lambda value: value.model_dump(), option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(said).digest()[:DIGEST_BYTES]
+
+
+def _tally(count: list[int]) -> EnvironmentTally:
+    completed, successful, forfeited, abandoned = count
+    return EnvironmentTally(completed=completed, successful=successful, forfeited=forfeited, abandoned=abandoned)

@@ -1,0 +1,214 @@
+"""One pass over a cycle's events in log order. It keeps what the checks ask for, and the first difference of each.
+
+plan ── seed ── outcomes and failed attempts ── end ── weights ── signatures
+                (attempts that we lost may still come after the end)
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import orjson
+
+from consumers.audit.cycle.episodes import Episodes
+from consumers.audit.cycle.lines import Line
+from consumers.audit.cycle.verdicts import Difference, Name
+from events import subjects
+from events.codec import CodecError, UnknownEventType, decode
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
+from events.envelope import RecordedEvent
+from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
+from events.event import Event
+from events.ids import CycleId
+from events.log import Stored
+from events.merkle import MerkleTree
+from events.signed import KeyAnnounced, RootSigned, WeightsSigned
+from events.weights import WeightsComputed, WeightsWithheld
+
+OfCycle = (
+    CyclePlanned
+    | CycleSeeded
+    | CycleSealed
+    | CycleAbandoned
+    | EpisodeCompleted
+    | EpisodeForfeited
+    | EpisodeAbandoned
+    | EpisodeAttemptFailed
+    | WeightsComputed
+    | WeightsWithheld
+    | RootSigned
+    | WeightsSigned
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One event that is alone of its kind in a cycle."""
+
+    line: Line
+    recorded: RecordedEvent[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The tree over the cycle's events up to one of them."""
+
+    line: Line
+    root: str
+
+
+class CycleFold:
+    """The state after the events so far."""
+
+    def __init__(self, cycle: CycleId, *, keep_claims: bool = False) -> None:
+        self.cycle = cycle
+        self.differences: dict[Name, Difference] = {}
+        """The first of each check that is made on the way."""
+        self.seconds: defaultdict[Name, float] = defaultdict(float)
+        self.newer: str | None = None
+        """What a newer program wrote, if any: then this one cannot judge."""
+        self.all = MerkleTree()
+        """Over all lines."""
+        self.tree = MerkleTree()
+        """Over the events of the cycle's subjects before its end."""
+        self.leaves: dict[int, Leaf] = {}
+        """By tree size, from the last outcome on: the end says which of them it has seen."""
+        self.one: dict[type[Event], Placed] = {}
+        self.keys: list[tuple[Line, KeyAnnounced]] = []
+        self.episodes: Episodes | None = None
+        self._keep_claims = keep_claims
+
+    @property
+    def end(self) -> Placed | None:
+        return self.one.get(CycleSealed) or self.one.get(CycleAbandoned)
+
+    @property
+    def weights(self) -> Placed | None:
+        return self.one.get(WeightsComputed) or self.one.get(WeightsWithheld)
+
+    def differ(self, name: Name, difference: Difference | None) -> None:
+        """Keeps it, if it is the first."""
+        if difference is not None:
+            self.differences.setdefault(name, difference)
+
+    def add(self, lines: Sequence[Line]) -> None:
+        """The next events."""
+        times = [perf_counter()]
+        for line in lines:
+            self.all.add(line.body)
+        times.append(perf_counter())
+        events = [(line, recorded) for line in lines if (recorded := self._decoded(line)) is not None]
+        times.append(perf_counter())
+        leaves = [
+            (line, complete) for line, recorded in events if (complete := self._apply(line, recorded)) is not None
+        ]
+        times.append(perf_counter())
+        for line, complete in leaves:
+            self.tree.add(line.body)
+            if complete:
+                self.leaves[self.tree.size] = Leaf(line, self.tree.root().hex())
+        times.append(perf_counter())
+        for place, name in enumerate((Name.EXPORT, Name.EVENTS, Name.PLAN, Name.ROOT)):
+            self.seconds[name] += times[place + 1] - times[place]
+
+    def _decoded(self, line: Line) -> RecordedEvent[Event] | None:
+        """The event, if it is one that belongs here."""
+        try:
+            subject = str(orjson.loads(line.body)["subject"])
+            recorded = decode(Stored(line.sequence or line.number, subject, line.body))
+        except UnknownEventType as error:
+            self.newer = self.newer or f"{line.where}: {error}"
+            return None
+        except (orjson.JSONDecodeError, KeyError, TypeError, CodecError) as error:
+            self.differ(Name.EVENTS, Difference(line.where, "an event", f"{type(error).__name__}: {error}"))
+            return None
+        event = recorded.event
+        if not (isinstance(event, KeyAnnounced) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
+            expected = f"events of cycle {self.cycle}, and of no other"
+            self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
+            return None
+        if subjects.subject_of(event) != subject:
+            self.differ(
+                Name.EVENTS, Difference(line.where, f"it at {subjects.subject_of(event)}", f"it at {subject}")
+            )
+            return None
+        return recorded
+
+    def _apply(self, line: Line, recorded: RecordedEvent[Event]) -> bool | None:
+        """Takes an event in. For a leaf of the cycle's tree, whether every planned episode has an outcome by now."""
+        match recorded.event:
+            case KeyAnnounced() as announced:
+                self.keys.append((line, announced))
+                return None
+            case EpisodeCompleted() | EpisodeForfeited() | EpisodeAbandoned() as outcome:
+                self._take_outcome(line, outcome)
+            case EpisodeAttemptFailed() as failed:
+                self._take_attempt(line, failed)
+            case event:
+                self._take_one(line, recorded)
+                if not isinstance(event, CyclePlanned | CycleSeeded):
+                    return None
+        if self.end is not None:
+            return None
+        return self.episodes is not None and self.episodes.complete
+
+    def _take_outcome(self, line: Line, outcome: EpisodeOutcome) -> None:
+        is_ours = isinstance(outcome, EpisodeAbandoned)  # at the deadline, if need be, even without a seed
+        self._come_after(line, CyclePlanned if is_ours else CycleSeeded, outcome.type)
+        if self.end is not None:
+            found = f"{outcome.type} of {outcome.key.id}"
+            self.differ(Name.PLAN, Difference(line.where, "no outcome after the end of the cycle", found))
+        elif self.episodes is not None:
+            self.differ(Name.PLAN, self.episodes.end(outcome, line.where))
+
+    def _take_attempt(self, line: Line, failed: EpisodeAttemptFailed) -> None:
+        self._come_after(line, CycleSeeded, failed.type)
+        if self.episodes is not None:
+            self.differ(Name.PLAN, self.episodes.attempt(failed, line.where))
+
+    def _take_one(self, line: Line, recorded: RecordedEvent[Event]) -> None:
+        event, kind = recorded.event, _KINDS[type(recorded.event)]
+        if any(known in self.one for known in kind):
+            self.differ(Name.PLAN, Difference(line.where, f"one event at {recorded.subject}", "a second one"))
+            return
+        self.one[type(event)] = Placed(line, recorded)
+        match event:
+            case CyclePlanned():
+                self._begin(line, event)
+            case CycleSeeded():
+                self._come_after(line, CyclePlanned, event.type)
+            case CycleSealed() | CycleAbandoned():
+                self._come_after(line, CyclePlanned, event.type)
+            case _:
+                if self.end is None:
+                    self.differ(Name.PLAN, Difference(line.where, "the end of the cycle before", event.type))
+
+    def _begin(self, line: Line, plan: CyclePlanned) -> None:
+        if self.tree.size or len(self.one) > 1:
+            self.differ(Name.PLAN, Difference(line.where, "the plan before all else of the cycle", "it after others"))
+        try:
+            self.episodes = Episodes(plan, keep_claims=self._keep_claims)
+        except ValueError as error:
+            self.differ(Name.PLAN, Difference(line.where, str(error), f"{plan.episodes_planned} episodes"))
+
+    def _come_after(self, line: Line, earlier: type[Event], found: str) -> None:
+        if earlier not in self.one:
+            self.differ(Name.PLAN, Difference(line.where, f"{earlier.type} before it", found))
+
+
+_ENDS = (CycleSealed, CycleAbandoned)
+_RESULTS = (WeightsComputed, WeightsWithheld)
+_KINDS: dict[type[Event], tuple[type[Event], ...]] = {
+    CyclePlanned: (CyclePlanned,),
+    CycleSeeded: (CycleSeeded,),
+    CycleSealed: _ENDS,
+    CycleAbandoned: _ENDS,
+    WeightsComputed: _RESULTS,
+    WeightsWithheld: _RESULTS,
+    RootSigned: (RootSigned,),
+    WeightsSigned: (WeightsSigned,),
+}
+"""Of each kind a cycle has one."""

@@ -1,0 +1,312 @@
+"""A cycle's export, altered in every way that we could think of: the audit names each, and none passes.
+
+Three forgers. The careless one alters a line. The careful one makes the trailer fit again. The thorough one makes the
+seal, the weights and the statements fit as well, and lacks only the key; the auditor knows that.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from consumers.audit.case import CannotAudit
+from consumers.audit.cycle.audit import audit_export
+from consumers.audit.cycle.verdicts import Name, NewerEvents
+from events.cycles import CyclePlanned
+from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
+from tests.controls import facts
+from tests.controls.exports import (
+    KEY,
+    OTHER_KEY,
+    body_of,
+    cycle_export,
+    document,
+    exported,
+    key_of,
+    root_of,
+)
+from tests.controls.sealed_cycles import outcomes_of
+
+PLAN = facts.planned(1)
+OUTCOMES: list[EpisodeOutcome] = [
+    *outcomes_of(PLAN)[:6],
+    facts.forfeited(outcomes_of(PLAN)[6].key),
+    facts.abandoned(outcomes_of(PLAN)[7].key),
+]
+BODIES = cycle_export(PLAN, OUTCOMES, [facts.attempt_failed(OUTCOMES[7].key)])
+LAST = len(BODIES) - 1
+ANNOUNCED, PLANNED, SEEDED, ATTEMPT, FIRST_OUTCOME = 0, 1, 2, 3, 4
+SEALED, WEIGHED, ROOT_SIGNED, WEIGHTS_SIGNED = LAST - 3, LAST - 2, LAST - 1, LAST
+
+Bodies = Sequence[bytes]
+
+UNVOUCHED = {
+    ANNOUNCED: {"id", "time", "source", "datacontenttype", "correlationid"},
+    WEIGHED: {"time", "source", "datacontenttype"},
+    ROOT_SIGNED: {"id", "time", "source", "datacontenttype"},
+    WEIGHTS_SIGNED: {"id", "time", "source", "datacontenttype"},
+}
+"""Attributes that nothing rests on, and that nobody signs, because they stand around what is signed."""
+
+
+class Mutation(NamedTuple):
+    what: str
+    bodies: Bodies
+    names: frozenset[Name] = frozenset()
+    """The checks that must differ. None: any may."""
+
+
+def failing(lines: Sequence[bytes], *, pinned: bool = True) -> set[Name]:
+    """The checks that differ; where it cannot be audited because it looks newer, that is said by `events`."""
+    try:
+        audit = audit_export(PLAN.cycle, lines, key_of(KEY) if pinned else None)
+    except NewerEvents:
+        return {Name.EVENTS}
+    except CannotAudit as error:
+        pytest.fail(f"it is not named: {error}")
+    return {verdict.name for verdict in audit.verdicts if verdict.same is False}
+
+
+def altered(value: Any) -> Iterator[Any]:
+    """Other values of the same kind."""
+    match value:
+        case bool():
+            yield not value
+        case int():
+            yield value + 1
+            yield value - 1
+        case float():
+            yield value + 0.5
+        case str():
+            yield value + "x"
+            yield ("0" if value[:1] != "0" else "1") + value[1:]
+        case None:
+            yield "something"
+        case []:
+            yield ["something"]
+        case {}:
+            yield {"some": "thing"}
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every leaf of a document, with the way to it."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not members or not value:
+        yield path, value
+    for name, member in list(members):
+        yield from leaves(member, (*path, name))
+
+
+def put(body: bytes, path: tuple[Any, ...], value: Any) -> bytes:
+    changed = document(body)
+    place: Any = changed
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    return body_of(changed)
+
+
+def replaced(place: int, body: bytes, bodies: Bodies = BODIES) -> list[bytes]:
+    return [*bodies[:place], body, *bodies[place + 1 :]]
+
+
+def of_lines() -> Iterator[Mutation]:
+    for place in range(len(BODIES)):
+        yield Mutation(f"drop {place}", [*BODIES[:place], *BODIES[place + 1 :]])
+        yield Mutation(f"double {place}", [*BODIES[: place + 1], *BODIES[place:]])
+        yield Mutation(f"double {place} at the end", [*BODIES, BODIES[place]])
+        if place < LAST:
+            swapped = [BODIES[place + 1], BODIES[place]]
+            yield Mutation(f"swap {place} and the next", [*BODIES[:place], *swapped, *BODIES[place + 2 :]])
+        if place > 1:
+            yield Mutation(f"{place} first", [BODIES[place], *BODIES[:place], *BODIES[place + 1 :]])
+
+
+def of_fields() -> Iterator[tuple[int, str, Mutation]]:
+    """The line, the attribute of the envelope, and the mutation."""
+    for place, body in enumerate(BODIES):
+        for path, value in leaves(document(body)):
+            for other in altered(value):
+                what = f"{place} {'.'.join(map(str, path))} = {str(other)[:40]}"
+                yield place, path[0], Mutation(what, replaced(place, put(body, path, other)))
+
+
+LINES = list(of_lines())
+FIELDS = list(of_fields())
+
+
+def test_there_are_more_than_five_hundred_mutations() -> None:
+    assert len(LINES) + len(FIELDS) + len(list(forged())) > 500
+    assert failing(exported(BODIES)) == set()
+
+
+def test_who_does_not_mend_the_trailer_is_told_so() -> None:
+    trailer = exported(BODIES)[-1]
+    for mutation in [*LINES, *(mutation for _, _, mutation in FIELDS)]:
+        lines = [*(body + b"\n" for body in mutation.bodies), trailer]
+        assert Name.EXPORT in failing(lines), mutation.what
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_who_drops_doubles_or_moves_lines_and_mends_the_trailer_is_caught(pinned: bool) -> None:
+    for mutation in LINES:
+        assert failing(exported(mutation.bodies), pinned=pinned) - {Name.EXPORT}, mutation.what
+
+
+def test_who_changes_a_field_and_mends_the_trailer_is_caught() -> None:
+    for place, attribute, mutation in FIELDS:
+        found = failing(exported(mutation.bodies))
+        assert found or attribute in UNVOUCHED.get(place, set()), mutation.what
+        assert Name.EXPORT not in found, mutation.what
+
+
+def test_what_is_under_the_root_is_covered_by_it_to_the_last_byte() -> None:
+    """Worker, duration, latency, detail: what no score depends on is evidence all the same."""
+    for place, _, mutation in FIELDS:
+        found = failing(exported(mutation.bodies))
+        if PLANNED <= place < SEALED and Name.EVENTS not in found:
+            assert Name.ROOT in found, mutation.what
+        if place == SEALED and Name.EVENTS not in found:
+            assert Name.SIGNATURE in found, mutation.what
+
+
+# The thorough forger: all fits, but the signatures.
+
+
+def retold(plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome]) -> list[bytes]:
+    """The story once more, true but for what was changed; the signatures are those of the true one."""
+    bodies = cycle_export(plan, outcomes, [facts.attempt_failed(OUTCOMES[7].key)])
+    story = {place: document(body) for place, body in enumerate(bodies)}
+    for place in (ANNOUNCED, ROOT_SIGNED, WEIGHTS_SIGNED):
+        story[place]["data"] = document(BODIES[place])["data"]
+    return [body_of(story[place]) for place in sorted(story)]
+
+
+def other_outcomes() -> Iterator[tuple[str, list[EpisodeOutcome]]]:
+    for place, outcome in enumerate(OUTCOMES):
+        for what, other in other_endings(outcome):
+            yield f"{place} {what}", [*OUTCOMES[:place], other, *OUTCOMES[place + 1 :]]
+
+
+def other_endings(outcome: EpisodeOutcome) -> Iterator[tuple[str, EpisodeOutcome]]:
+    match outcome:
+        case EpisodeCompleted():
+            yield "reversed", facts.completed(outcome.key, success=not outcome.success)
+            yield "forfeited", facts.forfeited(outcome.key)
+            yield "abandoned", facts.abandoned(outcome.key)
+            for field, value in (("worker", "w"), ("steps", 7), ("total_reward", 0.5), ("duration_s", 9.0)):
+                yield field, outcome.model_copy(update={field: value})
+        case EpisodeForfeited() | EpisodeAbandoned():
+            yield "completed", facts.completed(outcome.key)
+            yield "detail", outcome.model_copy(update={"detail": "other"})
+
+
+def other_plans() -> Iterator[tuple[str, CyclePlanned]]:
+    rules = PLAN.rules
+    for name, value in (("temperature", "2"), ("epsilon_factor", "3"), ("threshold_z", "2"), ("gap_max", "0.2")):
+        changed = type(rules).model_validate({**rules.model_dump(), name: value})
+        yield f"rules.{name}", PLAN.model_copy(update={"rules": changed})
+    yield "block", PLAN.model_copy(update={"block": PLAN.block + 1})
+    yield "deadline", PLAN.model_copy(update={"deadline_s": 1})
+    roster = [entry.model_copy(update={"commitment": facts.commitment(entry.uid, block=99)}) for entry in PLAN.roster]
+    yield "commitments", PLAN.model_copy(update={"roster": tuple(roster)})
+
+
+def forged() -> Iterator[Mutation]:
+    signature = frozenset({Name.SIGNATURE})
+    for what, outcomes in other_outcomes():
+        yield Mutation(f"outcome {what}", retold(PLAN, outcomes), signature)
+    for what, plan in other_plans():
+        yield Mutation(f"plan {what}", retold(plan, OUTCOMES), signature)
+    yield from forged_signatures()
+    yield from forged_weights()
+    yield from foreign_events()
+
+
+def forged_signatures() -> Iterator[Mutation]:
+    for place in (ANNOUNCED, ROOT_SIGNED, WEIGHTS_SIGNED):
+        signature = document(BODIES[place])["data"]["signature"]["signature"]
+        for digit in range(0, len(signature), 4):
+            flipped = f"{signature[:digit]}{int(signature[digit], 16) ^ 1:x}{signature[digit + 1 :]}"
+            body = put(BODIES[place], ("data", "signature", "signature"), flipped)
+            yield Mutation(f"{place} signature digit {digit}", replaced(place, body), frozenset({Name.SIGNATURE}))
+        body = put(BODIES[place], ("data", "signature", "key"), key_of(OTHER_KEY))
+        yield Mutation(f"{place} key", replaced(place, body), frozenset({Name.SIGNATURE}))
+    unsigned = [body for place, body in enumerate(BODIES) if place not in (ROOT_SIGNED, WEIGHTS_SIGNED)]
+    yield Mutation("no signatures", unsigned, frozenset({Name.SIGNATURE}))
+
+
+def forged_weights() -> Iterator[Mutation]:
+    weights = document(BODIES[WEIGHED])
+    for miner in range(len(PLAN.roster)):
+        for path, name in (
+            (("tallies", "metaworld/reach-v3", "completed"), Name.SCORES),
+            (("tallies", "metaworld/push-v3", "forfeited"), Name.SCORES),
+            (("tallies", "metaworld/push-v3", "successful"), Name.SCORES),
+            (("on_frontier",), Name.FRONTIER),
+            (("points",), Name.POINTS),
+            (("weight",), Name.WEIGHTS),
+        ):
+            changed = copy.deepcopy(weights)
+            place = changed["data"]["standings"][miner]
+            for step in path[:-1]:
+                place = place[step]
+            old = place[path[-1]]
+            place[path[-1]] = not old if isinstance(old, bool) else old + 1 if isinstance(old, int) else old + "1"
+            yield Mutation(f"miner {miner} {path}", replaced(WEIGHED, body_of(changed)), frozenset({name}))
+    for env in PLAN.environments:
+        changed = copy.deepcopy(weights)
+        changed["data"]["epsilons"][env] = "0.123"
+        yield Mutation(f"epsilon of {env}", replaced(WEIGHED, body_of(changed)), frozenset({Name.SCORES}))
+    changed = copy.deepcopy(weights)
+    values = changed["data"]["weights_u16"]["values"]
+    changed["data"]["weights_u16"]["values"] = [values[0] - 1, values[1] + 1]
+    yield Mutation("a u16 shifted", replaced(WEIGHED, body_of(changed)), frozenset({Name.U16}))
+    changed["data"]["weights_u16"]["values"] = values[::-1]
+    yield Mutation("u16 exchanged", replaced(WEIGHED, body_of(changed)), frozenset({Name.U16}))
+
+
+def foreign_events() -> Iterator[Mutation]:
+    other = cycle_export(facts.planned(2), OUTCOMES[:0], signed=False)
+    for place in range(len(BODIES) + 1):
+        for body in (other[0], other[1]):
+            bodies = [*BODIES[:place], body, *BODIES[place:]]
+            yield Mutation(f"of another cycle at {place}", bodies, frozenset({Name.EVENTS}))
+    template = document(BODIES[FIRST_OUTCOME])
+    for name, value in (("uid", 7), ("index", 2), ("env", "metaworld/door-open-v3")):
+        unplanned = copy.deepcopy(template)
+        unplanned["data"][name] = value
+        env = unplanned["data"]["env"].replace("/", ".")
+        unplanned["subject"] = f"evt.cycle.1.episode.{unplanned['data']['uid']}.{env}.{unplanned['data']['index']}"
+        for place in range(FIRST_OUTCOME, SEALED + 1):
+            bodies = [*BODIES[:place], body_of(unplanned), *BODIES[place:]]
+            yield Mutation(f"unplanned {name} at {place}", bodies, frozenset({Name.PLAN}))
+
+
+def test_each_forgery_is_caught_by_the_check_that_is_for_it() -> None:
+    for mutation in forged():
+        assert mutation.names <= failing(exported(mutation.bodies)), mutation.what
+
+
+def test_the_seal_mended_without_the_key_is_caught_by_the_signature() -> None:
+    for place in range(PLANNED, SEALED):
+        under = [
+            *BODIES[PLANNED:place],
+            put(BODIES[place], ("time",), "2026-01-02T03:04:05.5Z"),
+            *BODIES[place + 1 :],
+        ]
+        leaves_now = under[: SEALED - PLANNED]
+        root = root_of(leaves_now)
+        bodies = [BODIES[0], *under]
+        for at in (SEALED, WEIGHED):
+            bodies[at] = put(bodies[at], ("data", "merkle_root"), root)
+        assert failing(exported(bodies)) == {Name.SIGNATURE}, place
+
+
+def test_all_of_it_signed_by_another_key_is_caught_by_who_knows_the_key() -> None:
+    bodies = cycle_export(PLAN, outcomes_of(PLAN, winners=(1,)), pair=OTHER_KEY)
+    assert failing(exported(bodies), pinned=False) == set()
+    assert failing(exported(bodies)) == {Name.SIGNATURE}
