@@ -11,7 +11,19 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Resources
 from api.latest import LatestWeights, LatestWeightsFirst
-from api.routes import cycles, environments, episodes, evidence, explain, health, miners, scores, status, weights
+from api.routes import (
+    cycles,
+    environments,
+    episodes,
+    evidence,
+    explain,
+    health,
+    history,
+    miners,
+    scores,
+    status,
+    weights,
+)
 from api.settings import ApiSettings
 from api.sources import LogWatch, ReadModels
 from api.trees import SealedTrees
@@ -43,7 +55,8 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for topic in (health, status, explain, weights, scores, miners, environments, cycles, episodes, evidence):
+    routes = (health, status, explain, weights, scores, miners, history, environments, cycles, episodes, evidence)
+    for topic in routes:
         app.include_router(topic.router)
     problems.install(app)
     app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)

@@ -25,6 +25,7 @@ from projectors.weights.queries import Weights
 
 PATH = "/v1/weights/latest"
 FRESH_S = 0.25
+NO_WEIGHTS = "no cycle has given weights yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class LatestWeights:
                 self._comparison = asyncio.create_task(self._compare())
             await asyncio.shield(self._comparison)
         if self._answer is None:
-            raise not_found("no-weights", "no cycle has given weights yet")
+            raise not_found("no-weights", NO_WEIGHTS)
         known = self._answer.known_to(request_headers)
         response = Response(b"" if known else self._answer.body, 304 if known else 200)
         response.raw_headers = _without_length(self._answer) if known else list(self._answer.headers)
@@ -109,7 +110,7 @@ class LatestWeightsFirst:
         self._latest = latest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "GET":
+        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "GET" or scope["query_string"]:
             return await self._app(scope, receive, send)
         answer = self._latest().fresh
         if answer is None or answer.known_to(scope["headers"]):

@@ -7,13 +7,14 @@
 | `invalid-request`                   | 422    | a parameter is out of its bounds; `errors` names each       |
 | `unknown-cycle`                     | 404    | no cycle of this number was planned                         |
 | `unknown-episode`                   | 404    | no plan holds this episode                                  |
-| `unknown-miner`                     | 404    | no such uid in this cycle                                   |
+| `unknown-miner`                     | 404    | no such uid in this cycle, or no such hotkey at all         |
 | `unknown-environment`               | 404    | no such environment in this cycle                           |
 | `trace-not-yet-public`              | 409    | recordings stay secret until their cycle has ended          |
 | `no-trace`                          | 404    | the episode was never run, or has no evidence               |
 | `trace-gone`                        | 404    | the recording is no longer kept, or never was               |
 | `no-weights`                        | 404    | no cycle has given weights yet, or none at this block       |
 | `no-scores`                         | 404    | the cycle has no scores, or none has                        |
+| `not-yet-projected`                 | 409    | `at_seq` is past the newest event in the read models        |
 | `weights-withheld`                  | 409    | the cycle ended without weights; the detail says why        |
 | `not-yet-scored`                    | 409    | the cycle has no weights yet                                |
 | `cycle-not-ended`                   | 409    | what is asked for follows from all episodes of a cycle      |

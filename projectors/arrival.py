@@ -14,6 +14,9 @@ from events.log import Stored
 
 E = TypeVar("E", bound=Event)
 
+_AS_WRITTEN = ("T.", "TZ", "T+")
+"""The characters before the hour and after the second, as our codec writes them: then nothing needs parsing."""
+
 
 class Arrival:
     """An event of a known type, at its own subject, with the fields of the present version.
@@ -36,6 +39,12 @@ class Arrival:
     @property
     def time(self) -> datetime:
         return datetime.fromisoformat(self._document["time"])
+
+    @property
+    def second(self) -> str:
+        """The time without its fraction, in UTC, as `2026-01-02T03:04:05`."""
+        text: str = self._document["time"]
+        return text[:19] if text[10:20:9] in _AS_WRITTEN else self.time.isoformat()[:19]
 
     def recorded(self, kind: type[E]) -> RecordedEvent[E]:
         """The event with all its fields checked.

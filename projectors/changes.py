@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +18,7 @@ class WrongValue(ValueError):
 
 
 class Changes:
-    """Rows to append, rows to replace, counters to add to. A table is written in one of these ways only.
+    """Rows to append, rows to replace, counters to add to, marks to push on. A table is written in one way only.
 
     Values are given by column name; a column that is not named becomes NULL, or 0 where it counts.
     """
@@ -27,6 +27,7 @@ class Changes:
         self._appended: dict[Table, list[Row]] = {}
         self._replaced: dict[Table, dict[Row, dict[str, Any]]] = {}
         self._counted: dict[Table, dict[Row, dict[str, int]]] = {}
+        self._advanced: dict[Table, list[tuple[Any, Row]]] = {}
         self._blank: dict[Table, dict[str, None]] = {}
 
     def append(self, table: Table, /, **row: Any) -> None:
@@ -56,6 +57,12 @@ class Changes:
         for name, increment in increments.items():
             row[name] += increment
 
+    def advance(self, table: Table, mark: Any, /, *row: Any) -> None:
+        """A row that begins with the primary key `mark`, if that is above all there are. It will never change."""
+        rows = self._advanced.setdefault(table, [])
+        if not rows or rows[-1][0] < mark:
+            rows.append((mark, row))
+
     async def write(self, connection: AsyncConnection, schema: str) -> None:
         """Writes everything within the transaction that is open on `connection`.
 
@@ -78,6 +85,14 @@ class Changes:
             await connection.execute(_replacement(table), _in_key_order(replaced))
         for table, counted in self._counted.items():
             await connection.execute(_addition(table), _in_key_order(counted))
+        for table, marks in self._advanced.items():
+            (column,) = table.primary_key
+            highest = await connection.scalar(select(func.max(column)))
+            # Nobody adds one in between: the checkpoint, moved in this transaction, is locked.
+            higher = [(mark, *row) for mark, row in marks if highest is None or mark > highest]
+            await driver.copy_records_to_table(
+                table.name, schema_name=schema, columns=table.columns.keys(), records=higher
+            )
 
 
 @cache

@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, insert, select, update
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -143,6 +144,13 @@ async def verify(log: EventLog, name: str, checkpoint: Checkpoint) -> None:
             f"projection {name} has seen another event at sequence {checkpoint.sequence} than the log holds now"
             f" (SHA-256 {checkpoint.digest} then, {digest_of(stored.body)} now): {remedy}"
         )
+
+
+async def seen_by_all(connection: AsyncConnection, names: Iterable[str]) -> int:
+    """The newest sequence that all of these projections have seen; 0 is before the first event."""
+    places = [CHECKPOINT.to_metadata(MetaData(), schema=name) for name in names]
+    sequences = [select(place.c.sequence).scalar_subquery() for place in places]
+    return int(await connection.scalar(select(func.least(*sequences))) or 0)
 
 
 async def wait_for(engine: AsyncEngine, name: str, sequence: int, *, timeout_s: float) -> Checkpoint:

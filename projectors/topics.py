@@ -5,7 +5,8 @@ from __future__ import annotations
 from projectors.cycles.project import PROJECTION as CYCLES
 from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.miners.project import PROJECTION as MINERS
+from projectors.moments.project import PROJECTION as MOMENTS
 from projectors.projector import Projection
 from projectors.weights.project import PROJECTION as WEIGHTS
 
-PROJECTIONS: tuple[Projection, ...] = (CYCLES, EPISODES, MINERS, WEIGHTS)
+PROJECTIONS: tuple[Projection, ...] = (CYCLES, EPISODES, MINERS, MOMENTS, WEIGHTS)

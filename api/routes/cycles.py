@@ -10,14 +10,18 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import Part
+from api.as_of import Past
 from api.dependencies import Models
 from api.problems import Problem, documented, not_found
 from api.routes.episodes import Episode
 from events.envelope import RecordedEvent
 from events.episodes import EpisodeOutcome
 from events.ids import TOKEN, CycleId, EnvId, EpisodeKey, Uid
+from projectors.cycles import past as past_cycles
 from projectors.cycles import queries
+from projectors.cycles.tables import NAME as CYCLES
 from projectors.episodes import queries as episodes
+from projectors.episodes.tables import NAME as EPISODES
 
 router = APIRouter(prefix="/v1/cycles", tags=["cycles"])
 
@@ -80,24 +84,39 @@ class EpisodesPage(BaseModel):
     next_cursor: Annotated[str | None, Field(description="for the next page; null at the end")]
 
 
-@router.get("", responses=documented(422, 503))
+@router.get("", responses=documented(409, 422, 503))
 async def cycles(
     models: Models,
+    past: Past,
     limit: PageSize = 50,
     cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="`next_cursor` of the page before")] = None,
 ) -> CyclesPage:
     """All cycles, newest first."""
     before = None if cursor is None else CycleId(cursor)
-    found = await models.ask(lambda it: queries.newest_cycles(it, before=before, limit=limit + 1))
+
+    async def query(connection: AsyncConnection) -> list[queries.CycleSummary]:
+        as_of = await past.sequence(connection, CYCLES, EPISODES)
+        if as_of is None:
+            return await queries.newest_cycles(connection, before=before, limit=limit + 1)
+        return await past_cycles.newest_cycles(connection, as_of, before=before, limit=limit + 1)
+
+    found = await models.ask(query)
     page = found[:limit]
     more = len(found) > limit
     return CyclesPage(cycles=[_brief(each) for each in page], next_cursor=str(page[-1].cycle) if more else None)
 
 
-@router.get("/{cycle_id}", responses=documented(404, 422, 503))
-async def cycle(cycle_id: CyclePath, models: Models) -> CycleAnswer:
+@router.get("/{cycle_id}", responses=documented(404, 409, 422, 503))
+async def cycle(cycle_id: CyclePath, models: Models, past: Past) -> CycleAnswer:
     """The plan, the progress and the end of one cycle."""
-    found = await models.ask(lambda connection: queries.cycle(connection, cycle_id))
+
+    async def query(connection: AsyncConnection) -> queries.CycleDetail | None:
+        as_of = await past.sequence(connection, CYCLES, EPISODES)
+        if as_of is None:
+            return await queries.cycle(connection, cycle_id)
+        return await past_cycles.cycle(connection, as_of, cycle_id)
+
+    found = await models.ask(query)
     if found is None:
         raise not_found("unknown-cycle", f"there is no cycle {cycle_id}")
     seed = None
@@ -112,10 +131,11 @@ async def cycle(cycle_id: CyclePath, models: Models) -> CycleAnswer:
     )
 
 
-@router.get("/{cycle_id}/episodes", responses=documented(404, 422, 503))
+@router.get("/{cycle_id}/episodes", responses=documented(404, 409, 422, 503))
 async def episodes_of_cycle(
     cycle_id: CyclePath,
     models: Models,
+    past: Past,
     uid: Annotated[Uid | None, Query(ge=0, le=65535, description="only of this miner")] = None,
     env: Annotated[EnvId | None, Query(pattern=ENVIRONMENT, description="only on this environment")] = None,
     limit: PageSize = 100,
@@ -125,9 +145,12 @@ async def episodes_of_cycle(
     after = _after(cycle_id, cursor)
 
     async def query(connection: AsyncConnection) -> list[RecordedEvent[EpisodeOutcome]]:
-        found = await episodes.of_cycle(connection, cycle_id, uid=uid, env=env, after=after, limit=limit + 1)
+        as_of = await past.sequence(connection, CYCLES, EPISODES)
+        found = await episodes.of_cycle(
+            connection, cycle_id, uid=uid, env=env, after=after, as_of=as_of, limit=limit + 1
+        )
         if not found:
-            await _check_known(connection, cycle_id, uid, env)
+            await _check_known(connection, cycle_id, uid, env, as_of)
         return found
 
     found = await models.ask(query)
@@ -150,9 +173,11 @@ def _after(cycle: CycleId, cursor: str | None) -> EpisodeKey | None:
     return key
 
 
-async def _check_known(connection: AsyncConnection, number: CycleId, uid: Uid | None, env: EnvId | None) -> None:
+async def _check_known(
+    connection: AsyncConnection, number: CycleId, uid: Uid | None, env: EnvId | None, as_of: int | None
+) -> None:
     found = await queries.cycle(connection, number)
-    if found is None:
+    if found is None or not await queries.exists(connection, number, as_of=as_of):
         raise not_found("unknown-cycle", f"there is no cycle {number}")
     if uid is not None and all(entry["uid"] != uid for entry in found.plan["roster"]):
         raise not_found("unknown-miner", f"cycle {number} has no miner with uid {uid}")

@@ -7,10 +7,15 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.as_of import Past
 from api.dependencies import Models
 from api.problems import documented
+from projectors.episodes.tables import NAME as EPISODES
+from projectors.miners import past as past_miners
 from projectors.miners import queries
+from projectors.miners.tables import NAME as MINERS
 
 router = APIRouter(prefix="/v1/miners", tags=["miners"])
 
@@ -35,10 +40,15 @@ class MinersAnswer(BaseModel):
     miners: list[Miner]
 
 
-@router.get("", responses=documented(503))
-async def miners(models: Models) -> MinersAnswer:
+@router.get("", responses=documented(409, 422, 503))
+async def miners(models: Models, past: Past) -> MinersAnswer:
     """All miners, one per slot of the subnet."""
-    return MinersAnswer(miners=[_miner(each) for each in await models.ask(queries.miners)])
+
+    async def query(connection: AsyncConnection) -> list[queries.Miner]:
+        as_of = await past.sequence(connection, MINERS, EPISODES)
+        return await (queries.miners(connection) if as_of is None else past_miners.miners(connection, as_of))
+
+    return MinersAnswer(miners=[_miner(each) for each in await models.ask(query)])
 
 
 def _miner(miner: queries.Miner) -> Miner:

@@ -7,13 +7,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import Part
+from api.as_of import Past
 from api.dependencies import Models
 from api.problems import documented, not_found
 from events.ids import CycleId
 from projectors.cycles import queries as cycles
+from projectors.cycles.tables import NAME as CYCLES
 from projectors.weights import queries
+from projectors.weights.tables import NAME as WEIGHTS
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"])
 
@@ -77,24 +81,36 @@ class ScoresAnswer(BaseModel):
         )
 
 
-@router.get("/latest", responses=documented(404, 503))
-async def latest_scores(models: Models) -> ScoresAnswer:
+@router.get("/latest", responses=documented(404, 409, 422, 503))
+async def latest_scores(models: Models, past: Past) -> ScoresAnswer:
     """The scores of the newest cycle that has any."""
-    found = await models.ask(queries.latest_scores)
+
+    async def query(connection: AsyncConnection) -> queries.Scores | None:
+        return await queries.latest_scores(connection, as_of=await past.sequence(connection, WEIGHTS))
+
+    found = await models.ask(query)
     if found is None:
         raise not_found("no-scores", "no cycle has been scored yet")
     return ScoresAnswer.of(found)
 
 
-@router.get("/{cycle_id}", responses=documented(404, 422, 503))
-async def scores_of_cycle(cycle_id: Annotated[CycleId, Path(ge=1, lt=2**63)], models: Models) -> ScoresAnswer:
+@router.get("/{cycle_id}", responses=documented(404, 409, 422, 503))
+async def scores_of_cycle(
+    cycle_id: Annotated[CycleId, Path(ge=1, lt=2**63)], models: Models, past: Past
+) -> ScoresAnswer:
     """The scores of one cycle, also where its weights were withheld."""
-    found = await models.ask(lambda connection: queries.scores_of_cycle(connection, cycle_id))
+
+    async def query(connection: AsyncConnection) -> tuple[queries.Scores | None, bool]:
+        as_of = await past.sequence(connection, WEIGHTS, CYCLES)
+        found = await queries.scores_of_cycle(connection, cycle_id, as_of=as_of)
+        return found, found is not None or await cycles.exists(connection, cycle_id, as_of=as_of)
+
+    found, is_planned = await models.ask(query)
     if found is not None and found.standings:
         return ScoresAnswer.of(found)
     if found is not None:
         raise not_found("no-scores", f"cycle {cycle_id} has no scores: {found.detail}")
-    if await models.ask(lambda connection: cycles.exists(connection, cycle_id)):
+    if is_planned:
         raise not_found("no-scores", f"cycle {cycle_id} has not been scored yet")
     raise not_found("unknown-cycle", f"there is no cycle {cycle_id}")
 

@@ -7,10 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.as_of import Past
 from api.dependencies import Latest, Models
+from api.latest import NO_WEIGHTS
 from api.problems import documented, not_found
 from projectors.weights import queries
+from projectors.weights.tables import NAME
 
 router = APIRouter(prefix="/v1/weights", tags=["weights"])
 
@@ -63,16 +67,29 @@ class WeightsAnswer(BaseModel):
         )
 
 
-@router.get("/latest", response_model=WeightsAnswer, responses=documented(404, 503))
-async def latest_weights(request: Request, latest: Latest) -> Response:
+@router.get("/latest", response_model=WeightsAnswer, responses=documented(404, 409, 422, 503))
+async def latest_weights(request: Request, latest: Latest, models: Models, past: Past) -> Response | WeightsAnswer:
     """The weights in force. The ETag is strong: send it as `If-None-Match` and get a 304 while nothing is new."""
-    return await latest.response(request.headers.raw)
+    if not past.is_past:
+        return await latest.response(request.headers.raw)
+
+    async def query(connection: AsyncConnection) -> queries.Weights | None:
+        return await queries.latest_weights(connection, as_of=await past.sequence(connection, NAME))
+
+    found = await models.ask(query)
+    if found is None:
+        raise not_found("no-weights", NO_WEIGHTS)
+    return WeightsAnswer.of(found)
 
 
-@router.get("/{block}", responses=documented(404, 422, 503))
-async def weights_of_block(block: Annotated[int, Path(ge=0, lt=2**63)], models: Models) -> WeightsAnswer:
+@router.get("/{block}", responses=documented(404, 409, 422, 503))
+async def weights_of_block(block: Annotated[int, Path(ge=0, lt=2**63)], models: Models, past: Past) -> WeightsAnswer:
     """The weights of the cycle that was planned at this block."""
-    found = await models.ask(lambda connection: queries.weights_of_block(connection, block))
+
+    async def query(connection: AsyncConnection) -> queries.Weights | None:
+        return await queries.weights_of_block(connection, block, as_of=await past.sequence(connection, NAME))
+
+    found = await models.ask(query)
     if found is None:
         raise not_found("no-weights", f"no cycle that was planned at block {block} has given weights")
     return WeightsAnswer.of(found)

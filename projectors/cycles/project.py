@@ -37,7 +37,12 @@ def _seeded(arrival: Arrival, changes: Changes) -> None:
     recorded = arrival.recorded(CycleSeeded)
     seed = recorded.event
     changes.append(
-        tables.seeds, cycle=seed.cycle, block=seed.block, block_hash=seed.block_hash, seeded_at=recorded.time
+        tables.seeds,
+        cycle=seed.cycle,
+        block=seed.block,
+        block_hash=seed.block_hash,
+        seeded_at=recorded.time,
+        sequence=recorded.sequence,
     )
 
 
@@ -51,7 +56,14 @@ def _abandoned(arrival: Arrival, changes: Changes) -> None:
 
 def _ended(recorded: Ended, changes: Changes, status: str) -> None:
     seal = recorded.event
-    changes.append(tables.seals, cycle=seal.cycle, status=status, seal=seal.model_dump_json(), ended_at=recorded.time)
+    changes.append(
+        tables.seals,
+        cycle=seal.cycle,
+        status=status,
+        seal=seal.model_dump_json(),
+        ended_at=recorded.time,
+        sequence=recorded.sequence,
+    )
 
 
 def _episode_completed(arrival: Arrival, changes: Changes) -> None:

@@ -111,9 +111,12 @@ async def plan_sequence(connection: AsyncConnection, number: CycleId) -> int | N
     return await connection.scalar(select(plans.c.sequence).where(plans.c.cycle == number))
 
 
-async def exists(connection: AsyncConnection, number: CycleId) -> bool:
-    """Whether a cycle of this number was planned."""
-    return await connection.scalar(select(plans.c.cycle).where(plans.c.cycle == number)) is not None
+async def exists(connection: AsyncConnection, number: CycleId, *, as_of: int | None = None) -> bool:
+    """Whether a cycle of this number was planned; with `as_of`, by that sequence."""
+    query = select(plans.c.cycle).where(plans.c.cycle == number)
+    if as_of is not None:
+        query = query.where(plans.c.sequence <= as_of)
+    return await connection.scalar(query) is not None
 
 
 async def has_ended(connection: AsyncConnection, number: CycleId) -> bool:

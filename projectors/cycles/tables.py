@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 from projectors.columns import Document, Moment, Name
 
 NAME = "cycles"
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData(schema=NAME)
 
@@ -30,6 +30,7 @@ seeds = Table(
     Column("block", BigInteger, nullable=False),
     Column("block_hash", Text, nullable=False),
     Column("seeded_at", Moment, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
 )
 
 seals = Table(
@@ -39,6 +40,7 @@ seals = Table(
     Column("status", Text, nullable=False, comment="sealed or abandoned"),
     Column("seal", Document, nullable=False, comment="all fields of CycleSealed or CycleAbandoned"),
     Column("ended_at", Moment, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
 )
 
 progress = Table(

@@ -16,14 +16,14 @@ def _completed(arrival: Arrival, changes: Changes) -> None:
 
 
 def _forfeited(arrival: Arrival, changes: Changes) -> None:
-    _outcome(arrival, changes, success=False)
+    _outcome(arrival, changes, success=False, forfeited=True)
 
 
 def _abandoned(arrival: Arrival, changes: Changes) -> None:
     _outcome(arrival, changes, success=None)
 
 
-def _outcome(arrival: Arrival, changes: Changes, *, success: bool | None) -> None:
+def _outcome(arrival: Arrival, changes: Changes, *, success: bool | None, forfeited: bool = False) -> None:
     data, stored = arrival.data, arrival.stored
     changes.append(
         tables.outcomes,
@@ -32,6 +32,7 @@ def _outcome(arrival: Arrival, changes: Changes, *, success: bool | None) -> Non
         env=data["env"],
         index=data["index"],
         success=success,
+        forfeited=forfeited,
         sequence=stored.sequence,
         event=stored.body,
     )

@@ -29,10 +29,16 @@ async def of_cycle(
     uid: Uid | None = None,
     env: EnvId | None = None,
     after: EpisodeKey | None = None,
+    as_of: int | None = None,
     limit: int,
 ) -> list[RecordedEvent[EpisodeOutcome]]:
-    """At most `limit` outcomes of a cycle past `after`, ordered by uid, environment and index."""
+    """At most `limit` outcomes of a cycle past `after`, ordered by uid, environment and index.
+
+    With `as_of`, only what was in the log at that sequence.
+    """
     query = select(outcomes).where(outcomes.c.cycle == cycle)
+    if as_of is not None:
+        query = query.where(outcomes.c.sequence <= as_of)
     if uid is not None:
         query = query.where(outcomes.c.uid == uid)
     if env is not None:
@@ -40,12 +46,22 @@ async def of_cycle(
     place = (outcomes.c.uid, outcomes.c.env, outcomes.c.index)
     if after is not None:
         query = query.where(tuple_(*place) > tuple_(after.uid, after.env, after.index))
-    return [_outcome(row) for row in await connection.execute(query.order_by(*place).limit(limit))]
+    return [recorded(row) for row in await connection.execute(query.order_by(*place).limit(limit))]
+
+
+async def newest_of_miner(
+    connection: AsyncConnection, cycle: CycleId, uid: Uid, *, up_to: int, limit: int
+) -> list[RecordedEvent[EpisodeOutcome]]:
+    """At most `limit` outcomes of a miner in a cycle, up to a sequence, the newest first."""
+    query = select(outcomes).where(outcomes.c.cycle == cycle, outcomes.c.uid == uid, outcomes.c.sequence <= up_to)
+    return [
+        recorded(row) for row in await connection.execute(query.order_by(outcomes.c.sequence.desc()).limit(limit))
+    ]
 
 
 async def outcome(connection: AsyncConnection, key: EpisodeKey) -> RecordedEvent[EpisodeOutcome] | None:
     row = (await connection.execute(select(outcomes).where(*_is(outcomes, key)))).one_or_none()
-    return None if row is None else _outcome(row)
+    return None if row is None else recorded(row)
 
 
 async def successes(connection: AsyncConnection, cycle: CycleId, uid: Uid) -> dict[tuple[EnvId, int], bool | None]:
@@ -69,7 +85,7 @@ def _is(table: Table, key: EpisodeKey) -> list[Any]:
     return [columns.cycle == key.cycle, columns.uid == key.uid, columns.env == key.env, columns.index == key.index]
 
 
-def _outcome(row: Row[Any]) -> RecordedEvent[EpisodeOutcome]:
+def recorded(row: Row[Any]) -> RecordedEvent[EpisodeOutcome]:
     value = row._mapping  # `row.index` would be the tuple's own method
     key = EpisodeKey(value["cycle"], value["uid"], value["env"], value["index"])
     recorded = decode(Stored(value["sequence"], subjects.outcome(key), value["event"]))

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, MetaDa
 from projectors.columns import Name
 
 NAME = "episodes"
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData(schema=NAME)
 
@@ -23,6 +23,7 @@ outcomes = Table(
     Column("env", Name, primary_key=True),
     Column("index", Integer, primary_key=True, autoincrement=False),
     Column("success", Boolean, comment="NULL where nothing can be said: the episode was abandoned"),
+    Column("forfeited", Boolean, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("event", LargeBinary, nullable=False),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from events.cycles import CyclePlanned
 from events.envelope import RecordedEvent
 from events.episodes import EpisodeCompleted, EpisodeForfeited
 from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
@@ -14,19 +15,29 @@ from projectors.projector import Projection
 
 
 def _discovered(arrival: Arrival, changes: Changes) -> None:
-    _committed(arrival.recorded(MinerDiscovered), changes)
+    _committed(arrival.recorded(MinerDiscovered), changes, "discovered")
 
 
 def _commitment_changed(arrival: Arrival, changes: Changes) -> None:
-    _committed(arrival.recorded(MinerCommitmentChanged), changes)
+    _committed(arrival.recorded(MinerCommitmentChanged), changes, "commitment_changed")
 
 
 def _departed(arrival: Arrival, changes: Changes) -> None:
-    _registration(arrival.recorded(MinerDeparted), changes, registered=False)
+    recorded = arrival.recorded(MinerDeparted)
+    _registration(recorded, changes, registered=False)
+    changes.append(
+        tables.announcements,
+        hotkey=recorded.event.hotkey,
+        sequence=recorded.sequence,
+        kind="departed",
+        uid=recorded.event.uid,
+        block=recorded.event.block,
+        time=recorded.time,
+    )
 
 
 def _committed(
-    recorded: RecordedEvent[MinerDiscovered] | RecordedEvent[MinerCommitmentChanged], changes: Changes
+    recorded: RecordedEvent[MinerDiscovered] | RecordedEvent[MinerCommitmentChanged], changes: Changes, kind: str
 ) -> None:
     _registration(recorded, changes, registered=True)
     commitment = recorded.event.commitment
@@ -37,6 +48,19 @@ def _committed(
         revision=commitment.revision,
         endpoint=commitment.endpoint,
         block=commitment.block,
+    )
+    changes.append(
+        tables.announcements,
+        hotkey=recorded.event.hotkey,
+        sequence=recorded.sequence,
+        kind=kind,
+        uid=recorded.event.uid,
+        block=recorded.event.block,
+        time=recorded.time,
+        repo=commitment.repo,
+        revision=commitment.revision,
+        endpoint=commitment.endpoint,
+        commitment_block=commitment.block,
     )
 
 
@@ -57,6 +81,21 @@ def _registration(
     )
 
 
+def _planned(arrival: Arrival, changes: Changes) -> None:
+    recorded = arrival.recorded(CyclePlanned)
+    plan = recorded.event
+    for entry in plan.roster:
+        changes.append(
+            tables.rosters,
+            hotkey=entry.hotkey,
+            cycle=plan.cycle,
+            uid=entry.uid,
+            block=plan.block,
+            time=recorded.time,
+            sequence=recorded.sequence,
+        )
+
+
 def _evaluated(arrival: Arrival, changes: Changes) -> None:
     changes.replace(
         tables.evaluations,
@@ -70,11 +109,12 @@ PROJECTION = Projection(
     name=tables.NAME,
     version=tables.VERSION,
     metadata=tables.metadata,
-    subjects=re.compile(r"evt\.(miner\.|cycle\.\d+\.episode\.)"),
+    subjects=re.compile(r"evt\.(miner\.|cycle\.\d+\.(plan$|episode\.))"),
     handlers={
         MinerDiscovered: _discovered,
         MinerCommitmentChanged: _commitment_changed,
         MinerDeparted: _departed,
+        CyclePlanned: _planned,
         EpisodeCompleted: _evaluated,
         EpisodeForfeited: _evaluated,
     },

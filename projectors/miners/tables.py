@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Te
 from projectors.columns import Moment, Name
 
 NAME = "miners"
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData(schema=NAME)
 
@@ -40,3 +40,31 @@ evaluations = Table(
     Column("last_cycle", BigInteger, nullable=False),
 )
 """Miners whose policy has been called: an abandoned episode is no evaluation."""
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("hotkey", Name, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False, comment="discovered, commitment_changed or departed"),
+    Column("uid", Integer, nullable=False),
+    Column("block", BigInteger, nullable=False, comment="at which this was seen"),
+    Column("time", Moment, nullable=False),
+    Column("repo", Text, comment="NULL where the miner has departed"),
+    Column("revision", Text),
+    Column("endpoint", Text, comment="NULL where it was committed encrypted"),
+    Column("commitment_block", BigInteger),
+)
+"""Every event about a miner as such: what `registrations` and `commitments` were at any time."""
+
+rosters = Table(
+    "rosters",
+    metadata,
+    Column("hotkey", Name, primary_key=True),
+    Column("cycle", BigInteger, primary_key=True, autoincrement=False),
+    Column("uid", Integer, nullable=False),
+    Column("block", BigInteger, nullable=False, comment="of the plan"),
+    Column("time", Moment, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+"""The cycles that a miner was planned into: its episodes are found by cycle and uid."""

@@ -1,4 +1,4 @@
-"""What the read model of results answers: weights and scores."""
+"""What the read model of results answers: weights and scores, now or as of a sequence of the log."""
 
 from __future__ import annotations
 
@@ -76,33 +76,38 @@ async def latest_weights_event(connection: AsyncConnection) -> str | None:
     return await connection.scalar(query)
 
 
-async def latest_weights(connection: AsyncConnection) -> Weights | None:
+async def latest_weights(connection: AsyncConnection, *, as_of: int | None = None) -> Weights | None:
     """The weights in force: those of the newest cycle that has any."""
-    return await _weights(connection, _computed())
+    return await _weights(connection, _computed(as_of))
 
 
-async def weights_of_block(connection: AsyncConnection, block: int) -> Weights | None:
+async def weights_of_block(connection: AsyncConnection, block: int, *, as_of: int | None = None) -> Weights | None:
     """The weights of the cycle that was planned at this block; of the newest, if there were several."""
-    return await _weights(connection, _computed().where(results.c.block == block))
+    return await _weights(connection, _computed(as_of).where(results.c.block == block))
 
 
 async def weights_of_cycle(connection: AsyncConnection, cycle: CycleId) -> Weights | None:
     """None where they were withheld, too; `scores_of_cycle` says why."""
-    return await _weights(connection, _computed().where(results.c.cycle == cycle))
+    return await _weights(connection, _computed(None).where(results.c.cycle == cycle))
 
 
-async def latest_scores(connection: AsyncConnection) -> Scores | None:
+async def latest_scores(connection: AsyncConnection, *, as_of: int | None = None) -> Scores | None:
     """Of the newest cycle that was not abandoned."""
     ranked = select(standings.c.cycle).where(standings.c.cycle == results.c.cycle).exists()
-    return await _scores(connection, select(results).where(ranked).order_by(results.c.cycle.desc()).limit(1))
+    return await _scores(connection, _results(as_of).where(ranked).order_by(results.c.cycle.desc()).limit(1))
 
 
-async def scores_of_cycle(connection: AsyncConnection, cycle: CycleId) -> Scores | None:
-    return await _scores(connection, select(results).where(results.c.cycle == cycle))
+async def scores_of_cycle(connection: AsyncConnection, cycle: CycleId, *, as_of: int | None = None) -> Scores | None:
+    return await _scores(connection, _results(as_of).where(results.c.cycle == cycle))
 
 
-def _computed() -> Select[Any]:
-    return select(results).where(results.c.computed).order_by(results.c.cycle.desc()).limit(1)
+def _computed(as_of: int | None) -> Select[Any]:
+    return _results(as_of).where(results.c.computed).order_by(results.c.cycle.desc()).limit(1)
+
+
+def _results(as_of: int | None) -> Select[Any]:
+    query = select(results)
+    return query if as_of is None else query.where(results.c.sequence <= as_of)
 
 
 async def _weights(connection: AsyncConnection, query: Select[Any]) -> Weights | None:

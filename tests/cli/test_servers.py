@@ -71,7 +71,7 @@ def test_the_status_tells_totals_and_lags(command: Command, home: Path) -> None:
     assert told["running cycle"] == "none"
     assert {"latest completed cycle", "latest weights"} < told.keys()
     rows = [line.split() for line in status.out.splitlines()[7:]]
-    assert [row[0] for row in rows] == ["cycles", "episodes", "miners", "weights"]
+    assert [row[0] for row in rows] == ["cycles", "episodes", "miners", "moments", "weights"]
 
 
 def test_the_api_joins_the_servers_that_others_run(home: Path) -> None:

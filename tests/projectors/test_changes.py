@@ -59,6 +59,15 @@ async def test_counters_add_up_within_and_across_transactions(tables: AsyncEngin
     assert await written(tables, first, second, table=counts) == [("a", 3, 2), ("b", 0, 0)]
 
 
+async def test_a_mark_is_only_pushed_on(tables: AsyncEngine) -> None:
+    first, second = Changes(), Changes()
+    for place, letter in enumerate("bac"):
+        first.advance(letters, letter, place)
+    for place, letter in enumerate("cabd", 3):
+        second.advance(letters, letter, place)
+    assert await written(tables, first, second, table=letters) == [("b", 0), ("c", 2), ("d", 6)]
+
+
 def test_a_column_that_is_not_there_is_refused() -> None:
     with pytest.raises(KeyError, match=r"no column.*colour"):
         Changes().append(letters, letter="a", colour="red")

@@ -52,7 +52,7 @@ async def test_status_sums_up_what_was_projected(engine: AsyncEngine, database_u
     assert (found.latest_completed_cycle, found.running_cycle) == (1, 2)
     assert found.latest_weights is not None
     assert found.latest_weights.weights == {0: "0.9", 1: "0.1"}
-    assert [each.lag for each in found.projections] == [0, 0, 0, 0]
+    assert [each.lag for each in found.projections] == [0] * len(PROJECTIONS)
 
 
 async def test_status_of_an_empty_database_says_that_nothing_is_there(empty_database_url: str) -> None:
