@@ -44,6 +44,7 @@ from events.cli import LogOptions, Misused, ProcessOptions, environment, open_lo
 from events.codec import CodecError
 from events.connection import Connection
 from events.display import result_view, show_progress
+from events.export import ExportError
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.keys import SigningKey
@@ -79,6 +80,7 @@ FOR_PEOPLE = (
     EmbeddedNatsError,
     EmbeddedPostgresError,
     KeyRefused,
+    ExportError,
     ListenError,
     LogError,
     LogReplaced,
@@ -539,7 +541,9 @@ def _usage(error: ClickException) -> str:
 
 
 def _refuse(message: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]kinitro:[/] {escape(message)}", highlight=False)
+    Console(stderr=True, soft_wrap=True, emoji=False).print(
+        f"[bold red]kinitro:[/] {escape(message)}", highlight=False
+    )
     sys.exit(REFUSED)
 
 

@@ -15,6 +15,7 @@ from api.routes import (
     cycles,
     environments,
     episodes,
+    events,
     evidence,
     explain,
     health,
@@ -55,8 +56,8 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    routes = (health, status, explain, weights, scores, miners, history, environments, cycles, episodes, evidence)
-    for topic in routes:
+    topics = (health, status, explain, weights, scores, miners, history, environments, cycles, episodes, events)
+    for topic in (*topics, evidence):
         app.include_router(topic.router)
     problems.install(app)
     app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)

@@ -26,6 +26,7 @@
 | `evidence-broken`                   | 500    | the log holds other events than a seal speaks of            |
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
+| `too-many-exports`                  | 503    | as many exports as go at once are under way                 |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |
 | `internal-error`                    | 500    | our mistake; the log of the API says more                   |
 """
@@ -85,6 +86,11 @@ class Problem(Exception):
 
 def not_found(kind: str, detail: str) -> Problem:
     return Problem(404, kind, "Not found", detail)
+
+
+def log_unavailable(timeout_s: float) -> Problem:
+    detail = f"NATS did not answer within {timeout_s:g} s; try again"
+    return Problem(503, "log-unavailable", "Log unavailable", detail, headers={"Retry-After": "1"})
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

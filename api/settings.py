@@ -16,5 +16,7 @@ class ApiSettings:
     database_timeout_s: float = 5.0
     """For each answer: all its queries together."""
     log_timeout_s: float = 2.0
+    export_stall_s: float = 30.0
+    """How long an export may stand still, be it for the log or for its reader, before it is broken off."""
     lag_max: int = 10_000
     """How many events a projection may be behind the log before `/readyz` says so."""

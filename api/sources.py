@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from api.problems import Problem
+from api.problems import Problem, log_unavailable
 from api.settings import ApiSettings
 from events.connection import Connection, connect
 from events.ids import EpisodeKey
@@ -24,6 +24,9 @@ from projectors.database import DRIVER_ERRORS, NO_SUCH_TABLE, open_engine, refus
 T = TypeVar("T")
 
 CONNECTIONS_MAX = 10
+EXPORTS_MAX = 8
+"""How many go on at once. Each may hold two pull requests' worth of events."""
+
 RECONNECT_S = 1.0
 CACHED_PLAN_CHANGED = "0A000"
 """A rebuild has swapped in tables with other columns; asking again prepares the statement anew."""
@@ -107,6 +110,8 @@ class LogWatch:
         self._timeout_s = settings.log_timeout_s
         self._connection: Connection | None = None
         self._reason = "not connected yet"
+        self.exports = asyncio.Semaphore(EXPORTS_MAX)
+        """A slot for each export that may be under way."""
         self._connecting = asyncio.create_task(self._connect())
 
     async def last_sequence(self) -> int:
@@ -115,7 +120,7 @@ class LogWatch:
         Raises:
             LogUnavailable: no answer in time.
         """
-        log = self._log(self._timeout_s)
+        log = self.opened(self._timeout_s)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await log.last_sequence()
@@ -132,7 +137,7 @@ class LogWatch:
             async with asyncio.timeout(self._timeout_s):
                 return await self._recording(key, attempt, action_digest)
         except (TracesUnavailable, TimeoutError) as error:
-            raise _log_unavailable(self._timeout_s) from error
+            raise log_unavailable(self._timeout_s) from error
 
     async def _recording(self, key: EpisodeKey, attempt: int, action_digest: str) -> Recording:
         if self._connection is None:
@@ -150,9 +155,9 @@ class LogWatch:
         patience_s = self._timeout_s if timeout_s is None else timeout_s
         try:
             async with asyncio.timeout(patience_s):
-                return await query(self._log(patience_s))
+                return await query(self.opened(patience_s))
         except (LogUnavailable, TimeoutError) as error:
-            raise _log_unavailable(patience_s) from error
+            raise log_unavailable(patience_s) from error
 
     async def close(self) -> None:
         self._connecting.cancel()
@@ -161,7 +166,12 @@ class LogWatch:
             with contextlib.suppress(TimeoutError):
                 await self._connection.close()
 
-    def _log(self, patience_s: float) -> EventLog:
+    def opened(self, patience_s: float) -> EventLog:
+        """The log, to be read for longer than the time-out of an answer.
+
+        Raises:
+            LogUnavailable: not connected yet.
+        """
         if self._connection is None:
             raise LogUnavailable(self._reason)
         return JetStreamLog(self._connection, patience_s=patience_s)
@@ -176,8 +186,3 @@ class LogWatch:
                 if tries == 1:
                     logger.warning("the log is away", reason=self._reason)
                 await asyncio.sleep(RECONNECT_S * random.uniform(0.5, 1.5))
-
-
-def _log_unavailable(patience_s: float) -> Problem:
-    detail = f"NATS did not answer within {patience_s:g} s; try again"
-    return Problem(503, "log-unavailable", "Log unavailable", detail, headers={"Retry-After": "1"})

@@ -14,12 +14,14 @@ from rich.json import JSON
 from events.cli import LogOptions, Misused, open_log, options, run, run_once, until
 from events.codec import decode
 from events.display import event_line
+from events.export_commands import transfer
 from events.jetstream import JetStreamLog
 from events.log import Stored
 
 TAIL = 10
 
-events = typer.Typer(help="Look at the log.", no_args_is_help=True)
+events = typer.Typer(help="Look at the log, take it along, or mirror it.", no_args_is_help=True)
+events.add_typer(transfer)
 Raw = Annotated[bool, typer.Option("--json", help="The exact bytes, one event a line.")]
 
 

@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from events import frames, lookup, reader
 from events.connection import Connection, NatsError, NoAnswer, Refused
-from events.log import Conflict, Draft, LogUnavailable, Stored, TooLarge, check_drafts
+from events.log import Conflict, Draft, Filter, LogUnavailable, Stored, TooLarge, check_drafts
 from events.patience import Patience
 
 PATIENCE_S = 30.0
@@ -59,7 +59,7 @@ class JetStreamLog:
     async def identity(self) -> str:
         return (await self._head()).identity
 
-    def read(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
+    def read(self, *, after: int = 0, subject: Filter = ">") -> AsyncGenerator[list[Stored], None]:
         return reader.read(self._connection, after=after, subject=subject, patience_s=self._patience_s)
 
     def follow(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:

@@ -63,6 +63,13 @@ class StreamMismatch(LogError):
     """A stream is not as we create it. The message names each setting: expected, actual, remedy."""
 
 
+Filter = str | tuple[str, ...]
+"""Which subjects: one filter as NATS has them, or several of which no two select the same subject.
+
+`*` stands for one token, a final `>` for one or more.
+"""
+
+
 class Draft(NamedTuple):
     """An event to append. `expected_last` is the sequence of the last event at `subject`: 0 for none."""
 
@@ -135,10 +142,8 @@ class EventLog(Protocol):
         """A random id given when the log was created: another log has another, a restored one the same."""
         ...
 
-    def read(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
+    def read(self, *, after: int = 0, subject: Filter = ">") -> AsyncGenerator[list[Stored], None]:
         """What is in the log now, past position `after`, in order, in non-empty batches; then it ends.
-
-        `subject` is a filter as NATS has them: `*` stands for one token, a final `>` for one or more.
 
         Raises:
             LogDamaged: a sequence is missing.

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from events import subjects
 from events.ids import CycleId, EpisodeId, Uid
-from events.log import Conflict, Draft, LogDamaged, Stored, check_drafts
+from events.log import Conflict, Draft, Filter, LogDamaged, Stored, check_drafts
 from events.tasks import EpisodeTask
 
 READ_BATCH = 1_000
@@ -67,11 +67,11 @@ class MemoryLog:
     async def identity(self) -> str:
         return self._identity
 
-    async def read(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
-        end = len(self._stored)
+    async def read(self, *, after: int = 0, subject: Filter = ">") -> AsyncGenerator[list[Stored], None]:
+        end, patterns = len(self._stored), (subject,) if isinstance(subject, str) else subject
         for start in range(after, end, READ_BATCH):
             part = self._stored[start : min(start + READ_BATCH, end)]
-            if batch := [stored for stored in part if matches(subject, stored.subject)]:
+            if batch := [stored for stored in part if any(matches(each, stored.subject) for each in patterns)]:
                 yield batch
 
     async def follow(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:

@@ -26,7 +26,7 @@ from nats.aio.subscription import Subscription
 
 from events import frames, lookup
 from events.connection import Connection, NatsError, NoAnswer, Refused
-from events.log import LogDamaged, LogError, LogUnavailable, Stored
+from events.log import Filter, LogDamaged, LogError, LogUnavailable, Stored
 from events.patience import Patience
 from events.streams import EVENTS
 
@@ -57,7 +57,7 @@ CATCH_UP_S = 10.0
 
 
 async def read(
-    connection: Connection, *, after: int, subject: str, patience_s: float
+    connection: Connection, *, after: int, subject: Filter, patience_s: float
 ) -> AsyncGenerator[list[Stored], None]:
     """See `EventLog.read`."""
     end = await lookup.patiently(lambda: _end(connection, subject), patience_s)
@@ -95,7 +95,7 @@ async def follow(connection: Connection, *, after: int, subject: str) -> AsyncGe
 class Flow:
     """What one consumer delivers after `after`. It breaks rather than leave anything out."""
 
-    def __init__(self, connection: Connection, after: int, subject: str) -> None:
+    def __init__(self, connection: Connection, after: int, subject: Filter) -> None:
         self._connection = connection
         self._name = uuid4().hex
         self._subject = subject
@@ -157,7 +157,9 @@ class Flow:
             "inactive_threshold": ABANDONED_S * 1_000_000_000,
         }
         call = f"CONSUMER.CREATE.{EVENTS}.{self._name}"
-        if not self._whole:
+        if isinstance(self._subject, tuple):
+            config["filter_subjects"] = self._subject
+        elif not self._whole:
             config["filter_subject"] = self._subject
             call = f"{call}.{self._subject}"
         try:
@@ -220,8 +222,10 @@ class Flow:
             await self._connection.api(f"CONSUMER.DELETE.{EVENTS}.{self._name}")
 
 
-async def _end(connection: Connection, subject: str) -> int:
+async def _end(connection: Connection, subject: Filter) -> int:
     """The last sequence that a read of `subject` has to deliver, as the leader knows it."""
+    if isinstance(subject, tuple):
+        return max([await _end(connection, each) for each in subject])
     if subject == ">":
         return (await lookup.head(connection)).last_sequence
     found = await lookup.message(connection, {"last_by_subj": subject})

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from events.log import BATCH_MAX, BODY_BYTES_MAX, Conflict, Draft, EventLog, Stored, TooLarge
+from events.log import BATCH_MAX, BODY_BYTES_MAX, Conflict, Draft, EventLog, Filter, Stored, TooLarge
 
 _ids = count(1)
 
@@ -21,7 +21,7 @@ def drafts(number: int, *, prefix: str = "evt.cycle.1.episode") -> list[Draft]:
     return [a_draft(f"{prefix}.{index}", body=b'{"n":%d}' % index) for index in range(number)]
 
 
-async def everything(log: EventLog, *, after: int = 0, subject: str = ">") -> list[Stored]:
+async def everything(log: EventLog, *, after: int = 0, subject: Filter = ">") -> list[Stored]:
     return [stored async for batch in log.read(after=after, subject=subject) for stored in batch]
 
 
@@ -190,6 +190,11 @@ class EventLogContract:
         names = ("cycle.1.plan", "cycle.1.episode.0.a", "cycle.1.episode.1.a", "cycle.2.plan", "other")
         await log.append([a_draft(f"evt.{name}") for name in names])
         assert [stored.sequence for stored in await everything(log, subject=subject)] == expected
+
+    async def test_read_selects_by_several_filters_in_the_order_of_the_log(self, log: EventLog) -> None:
+        await log.append([a_draft(subject) for index in range(5) for subject in (f"evt.a.{index}", f"evt.b.{index}")])
+        chosen = await everything(log, after=2, subject=("evt.b.*", "evt.a.0", "evt.a.3", "evt.nothing.>"))
+        assert [stored.sequence for stored in chosen] == [4, 6, 7, 8, 10]
 
     async def test_read_selects_by_subject_after_a_position(self, log: EventLog) -> None:
         await log.append([a_draft(f"evt.{kind}.{index}") for index in range(5) for kind in ("a", "b")])

@@ -21,7 +21,7 @@ from events.event import Event
 from events.ids import CycleId, EpisodeId, Hotkey, Uid
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
-from events.log import Conflict, Draft, EventLog, Stored
+from events.log import Conflict, Draft, EventLog, Filter, Stored
 from events.memory import MemoryLog, MemoryQueue
 from events.merkle import MerkleTree
 from events.queue import TaskQueue
@@ -332,7 +332,7 @@ class FusedLog:
         self._fuse.before()
         return await self._log.identity()
 
-    async def read(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
+    async def read(self, *, after: int = 0, subject: Filter = ">") -> AsyncGenerator[list[Stored], None]:
         self._fuse.before()
         async for batch in self._log.read(after=after, subject=subject):
             yield batch

@@ -1,0 +1,95 @@
+"""An export as the answer to a request: it goes no faster than its reader, and breaks off rather than lie.
+
+Whoever reads it knows by the trailer that it is whole. So when the log goes away in the middle, or the reader stands
+still, the connection is closed without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import structlog
+from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.problems import Problem
+from events.export import MEDIA_TYPE, NotExportable
+from events.log import LogError
+
+GZIP = 16 + zlib.MAX_WBITS
+
+NOTHING = re.compile(r"q\s*=\s*0(\.0*)?")
+
+logger = structlog.get_logger(__name__)
+
+
+class ExportResponse(StreamingResponse):
+    """Streams `pieces`; a reader that takes nothing for `stall_s` seconds is left.
+
+    `slots` bounds how many go on at once: with none free the answer is a problem.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        slots: asyncio.Semaphore,
+        stall_s: float,
+        accept_encoding: str,
+    ) -> None:
+        headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
+        if wants_gzip(accept_encoding):
+            pieces, headers["Content-Encoding"] = compressed(pieces), "gzip"
+        super().__init__(pieces, headers=headers, media_type=MEDIA_TYPE)
+        self._pieces, self._slots, self._stall_s = pieces, slots, stall_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._slots.locked():
+            await _busy().response(scope["path"])(scope, receive, send)
+            return
+        async with self._slots:
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        async def send_in_time(message: Message) -> None:
+            async with asyncio.timeout(self._stall_s):
+                await send(message)
+
+        try:
+            async with aclosing(self._pieces):
+                await super().stream_response(send_in_time)
+        except (LogError, NotExportable) as error:
+            logger.warning("an export was broken off", reason=str(error), error=type(error).__name__)
+        except TimeoutError:
+            logger.warning("an export was broken off", reason=f"its reader took nothing for {self._stall_s:g} s")
+
+
+def wants_gzip(accept_encoding: str) -> bool:
+    """Whether this `Accept-Encoding` names gzip, and not with a weight of nothing (RFC 9110, 12.5.3)."""
+    for offer in accept_encoding.lower().split(","):
+        name, _, weight = (part.strip() for part in offer.partition(";"))
+        if name in ("gzip", "x-gzip"):
+            return not NOTHING.fullmatch(weight)
+    return False
+
+
+async def compressed(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The same as gzip. Each piece can be read as soon as it has arrived."""
+    gzip = zlib.compressobj(wbits=GZIP)
+
+    def press(piece: bytes) -> bytes:
+        return gzip.compress(piece) + gzip.flush(zlib.Z_SYNC_FLUSH)
+
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield await asyncio.to_thread(press, piece)  # 10 ms for a piece, in which others are answered
+    yield gzip.flush()
+
+
+def _busy() -> Problem:
+    detail = "as many exports as go at once are under way; try again"
+    return Problem(503, "too-many-exports", "Too many exports", detail, headers={"Retry-After": "10"})

@@ -1,0 +1,103 @@
+"""Exports from anybody's API, checked as they come.
+
+ApiTrouble    it does not answer, refuses, or breaks off
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import IO
+
+import aiohttp
+import orjson
+
+from events.export import LINE_BYTES_MAX, Decoder, Encoder, ExportError, Trailer
+from events.ids import CycleId
+from events.log import Stored
+
+PAGE_EVENTS = 100_000
+
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+"""An export takes as long as it takes, but not without a word."""
+
+PROBLEM_BYTES_MAX = 64 * 1024
+
+
+class ApiTrouble(ExportError):
+    """The API does not answer, refuses, or breaks off."""
+
+
+async def fetch_cycle(session: aiohttp.ClientSession, base_url: str, cycle: CycleId, sink: IO[bytes]) -> Trailer:
+    """Writes the API's export of one cycle.
+
+    Raises:
+        ApiTrouble, BadExport: it came not, or not whole.
+    """
+    encoder = Encoder()
+    page = await _page(session, f"{base_url}/v1/cycles/{cycle}/events", encoder, sink)
+    return _finish(encoder, page.first_sequence, page.last_sequence, sink)
+
+
+async def fetch_log(session: aiohttp.ClientSession, base_url: str, after: int, sink: IO[bytes]) -> Trailer:
+    """Writes one export of all past `after`, which the API gives in pages.
+
+    Raises:
+        ApiTrouble, BadExport: it came not, or not whole.
+    """
+    encoder, last = Encoder(), after
+    while True:
+        url = f"{base_url}/v1/events?after={last}&limit={PAGE_EVENTS}"
+        page = await _page(session, url, encoder, sink)
+        if not page.whole or page.first_sequence != last + 1:
+            raise ApiTrouble(
+                f"{url} answered with sequences {page.first_sequence} to {page.last_sequence}"
+                f" in {page.count} events: expected all from {last + 1} on; its log is damaged"
+            )
+        last = page.last_sequence
+        if page.count < PAGE_EVENTS:
+            return _finish(encoder, after + 1, last, sink)
+
+
+def _finish(encoder: Encoder, first: int, last: int, sink: IO[bytes]) -> Trailer:
+    trailer = encoder.trailer(first, last)
+    sink.write(trailer.line())
+    return trailer
+
+
+async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink: IO[bytes]) -> Trailer:
+    decoder = Decoder()
+    try:
+        async with session.get(url, timeout=TIMEOUT, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise ApiTrouble(f"{url} answered {answer.status}: {await _reason(answer)}")
+            async for line in _lines(answer.content.iter_any()):
+                if event := decoder.take(line):
+                    sink.write(encoder.line(Stored(0, event.subject, event.body)))
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise ApiTrouble(
+            f"{url}: {type(error).__name__} after {decoder.count} events: {error}; try again, or correct --api-url"
+        ) from error
+    return decoder.end()
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Whole lines; what is left at the end, or too long to be a line, comes without its line feed."""
+    rest = bytearray()
+    async for chunk in chunks:
+        *ended, last = chunk.split(b"\n")
+        for part in ended:
+            yield bytes(rest) + part + b"\n"
+            rest.clear()
+        rest += last
+        if len(rest) > LINE_BYTES_MAX:
+            break
+    if rest:
+        yield bytes(rest)
+
+
+async def _reason(answer: aiohttp.ClientResponse) -> str:
+    body = await answer.content.read(PROBLEM_BYTES_MAX)
+    try:
+        return str(orjson.loads(body)["detail"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return "not as our API would; is --api-url right?"

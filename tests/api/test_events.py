@@ -1,0 +1,258 @@
+"""Exports over HTTP: whole or recognisably not, as fast as the reader and no faster, and enough for a mirror.
+
+`KINITRO_TESTS_LONG=1` exports 100,000 events instead of 30,000.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import io
+import os
+import socket
+import tracemalloc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+
+import aiohttp
+import pytest
+
+from api.exports import wants_gzip
+from api.settings import ApiSettings
+from api.sources import EXPORTS_MAX
+from events.connection import Connection, connect
+from events.export import check, read
+from events.export_api import ApiTrouble, fetch_cycle, fetch_log
+from events.ids import CycleId
+from events.jetstream import JetStreamLog
+from events.mirror import bring_in
+from events.streams import EVENTS, ensure_streams
+from projectors.database import open_engine
+from projectors.operations import init
+from tests.contracts.event_log import everything
+from tests.controls import facts
+from tests.controls.cycles import large_cycle
+from tests.eventually import eventually
+from tests.fixtures.http import Api, Written, serving
+from tests.fixtures.nats import NatsProcess
+from tests.fixtures.projecting import project, write
+
+LARGE = 100_000 if os.environ.get("KINITRO_TESTS_LONG") == "1" else 30_000
+NOWHERE = "postgresql://nobody@/nowhere?host=/nowhere"
+
+
+@pytest.fixture
+async def from_log(nats_server: NatsProcess, event_log: JetStreamLog) -> AsyncIterator[Api]:
+    """An API without a database: exports need none."""
+    async with serving(ApiSettings(database_url=NOWHERE, nats_url=nats_server.url, export_stall_s=1.0)) as api:
+        await eventually(lambda: answers(api))
+        yield api
+
+
+async def answers(api: Api) -> bool:
+    return (await api.get("/v1/events?limit=1")).status == 200
+
+
+def lines(body: bytes) -> list[bytes]:
+    return body.splitlines(keepends=True)
+
+
+async def test_the_log_is_served_byte_for_byte(from_log: Api, event_log: JetStreamLog) -> None:
+    await write(event_log, *facts.one_of_each())
+    answer = await from_log.get("/v1/events")
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    assert [event.body for event in read(lines(answer.body))] == [it.body for it in await everything(event_log)]
+
+
+async def test_a_cycle_that_runs_is_served_as_far_as_it_is(from_log: Api, event_log: JetStreamLog) -> None:
+    await write(event_log, *facts.whole_cycle(1), *facts.whole_cycle(2)[:4])
+    assert check(lines((await from_log.get("/v1/cycles/1/events")).body)).count == 12
+    trailer = check(lines((await from_log.get("/v1/cycles/2/events")).body))
+    assert (trailer.count, trailer.first_sequence, trailer.last_sequence) == (4, 13, 16)
+
+
+async def test_pages_follow_each_other(from_log: Api, event_log: JetStreamLog) -> None:
+    await write(event_log, *facts.whole_cycle(1))
+    trailer = check(lines((await from_log.get("/v1/events?after=3&limit=5")).body))
+    assert (trailer.count, trailer.first_sequence, trailer.last_sequence) == (5, 4, 8)
+
+
+async def test_past_the_end_there_is_a_trailer_and_nothing_else(from_log: Api, event_log: JetStreamLog) -> None:
+    await write(event_log, *facts.whole_cycle(1))
+    trailer = check(lines((await from_log.get("/v1/events?after=99")).body))
+    assert (trailer.count, trailer.first_sequence, trailer.last_sequence) == (0, 100, 99)
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("/v1/cycles/7/events", (404, "unknown-cycle")),
+        ("/v1/cycles/0/events", (422, "invalid-request")),
+        ("/v1/cycles/one/events", (422, "invalid-request")),
+        ("/v1/events?after=-1", (422, "invalid-request")),
+        ("/v1/events?limit=0", (422, "invalid-request")),
+        ("/v1/events?limit=1000001", (422, "invalid-request")),
+    ],
+)
+async def test_what_cannot_be_served_is_a_problem(from_log: Api, path: str, problem: tuple[int, str]) -> None:
+    assert await from_log.problem(path) == problem
+
+
+async def test_without_a_log_it_is_a_problem() -> None:
+    async with serving(ApiSettings(database_url=NOWHERE, nats_url="nats://127.0.0.1:1")) as api:
+        assert await api.problem("/v1/events") == (503, "log-unavailable")
+        assert await api.problem("/v1/cycles/1/events") == (503, "log-unavailable")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "wanted"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("gzip;q=1.0", True),
+        ("", False),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip ; q=0.000, br", False),
+    ],
+)
+def test_gzip_is_used_when_it_is_asked_for(accepted: str, wanted: bool) -> None:
+    assert wants_gzip(accepted) == wanted
+
+
+async def test_compressed_it_is_the_same(from_log: Api, event_log: JetStreamLog) -> None:
+    await write(event_log, *large_cycle(1))
+    plain = await fetched(from_log, "identity")
+    packed = await fetched(from_log, "gzip")
+    assert gzip.decompress(packed) == plain
+    assert len(packed) < len(plain) / 4
+
+
+async def fetched(api: Api, encoding: str) -> bytes:
+    async with (
+        aiohttp.ClientSession(auto_decompress=False) as session,
+        session.get(f"{api.base_url}/v1/events", headers={"Accept-Encoding": encoding}) as answer,
+    ):
+        assert answer.headers.get("Content-Encoding", "identity") == encoding
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        return await answer.read()
+
+
+async def test_a_client_fetches_what_is_in_the_log(from_log: Api, event_log: JetStreamLog) -> None:
+    await write(event_log, *facts.whole_cycle(1), *facts.whole_cycle(2))
+    async with aiohttp.ClientSession() as session:
+        sink = io.BytesIO()
+        trailer = await fetch_log(session, from_log.base_url, 5, sink)
+        assert sink.getvalue() == (await from_log.get("/v1/events?after=5")).body
+        assert trailer == check(lines(sink.getvalue()))
+        sink = io.BytesIO()
+        await fetch_cycle(session, from_log.base_url, CycleId(2), sink)
+        assert sink.getvalue() == (await from_log.get("/v1/cycles/2/events")).body
+        with pytest.raises(ApiTrouble, match="answered 404: there is no cycle 9"):
+            await fetch_cycle(session, from_log.base_url, CycleId(9), sink)
+
+
+async def test_readers_that_stand_still_make_room_for_others(
+    from_log: Api, event_log: JetStreamLog, nats: Connection
+) -> None:
+    async def under_way(number: int) -> bool:
+        return bool((await nats.api(f"CONSUMER.NAMES.{EVENTS}"))["total"] == number)
+
+    await write(event_log, *large_cycle(1, miners=50, environments=8, episodes=50))
+    with ExitStack() as stack:
+        readers = [stack.enter_context(stalled_reader(from_log)) for _ in range(EXPORTS_MAX + 1)]
+        statuses = [await asyncio.to_thread(reader.recv, 12, socket.MSG_PEEK) for reader in readers]
+        assert sorted(statuses) == [b"HTTP/1.1 200"] * EXPORTS_MAX + [b"HTTP/1.1 503"]
+        await eventually(lambda: under_way(EXPORTS_MAX))
+        await eventually(lambda: under_way(0))
+        assert await answers(from_log)
+        for reader in readers:
+            assert b"kinitro_trailer" not in await asyncio.to_thread(drained, reader)
+
+
+@contextmanager
+def stalled_reader(api: Api) -> Iterator[socket.socket]:
+    host, port = api.base_url.removeprefix("http://").split(":")
+    with socket.socket() as reader:
+        reader.settimeout(20)
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        reader.connect((host, int(port)))
+        reader.sendall(b"GET /v1/events HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        yield reader
+
+
+def drained(reader: socket.socket) -> bytes:
+    """What had been sent, and nothing after it, once the server has closed."""
+    received = bytearray()
+    while chunk := reader.recv(1024 * 1024):
+        received += chunk
+    return bytes(received)
+
+
+async def test_when_the_log_goes_away_the_stream_breaks_off_without_a_trailer(nats_alone: NatsProcess) -> None:
+    async with await connect(nats_alone.url, "tests") as connection:
+        await ensure_streams(connection)
+        await write(JetStreamLog(connection), *large_cycle(1, miners=50, environments=8, episodes=50))
+    settings = ApiSettings(database_url=NOWHERE, nats_url=nats_alone.url, export_stall_s=1.0)
+    received = bytearray()
+    async with serving(settings) as api:
+        await eventually(lambda: answers(api))
+        async with api.session.get(f"{api.base_url}/v1/cycles/1/events") as answer:
+            received += await answer.content.readany()
+            nats_alone.kill()
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await _receive(answer, received)
+    assert b"kinitro_trailer" not in received
+
+
+async def _receive(answer: aiohttp.ClientResponse, received: bytearray) -> None:
+    async for chunk in answer.content.iter_any():
+        received += chunk
+
+
+PATHS = ["/v1/weights/latest", "/v1/scores/latest", "/v1/scores/1", "/v1/cycles/1/events", "/v1/cycles/2/events"]
+
+
+async def test_a_mirror_gives_the_same_answers(
+    read_side: Written, api: Api, nats_alone: NatsProcess, empty_database_url: str
+) -> None:
+    await write(read_side.log, facts.key_announced(), facts.discovered(), *large_cycle(1), *facts.whole_cycle(2))
+    await write(read_side.log, facts.root_signed(1), facts.weights_signed(1))
+    await read_side.project()
+    original = await api.get("/v1/events")
+    async with await connect(nats_alone.url, "tests") as connection:
+        await ensure_streams(connection)
+        mirror = JetStreamLog(connection)
+        await bring_in(mirror, read(lines(original.body)), check(lines(original.body)))
+        await init(empty_database_url)
+        engine = open_engine(empty_database_url, role="test", command_timeout_s=10)
+        await project(mirror, engine, empty_database_url)
+        await engine.dispose()
+        async with serving(ApiSettings(database_url=empty_database_url, nats_url=nats_alone.url)) as other:
+            assert (await other.get("/v1/events")).body == original.body
+            for path in PATHS:
+                ours, theirs = await api.get(path), await other.get(path)
+                assert (ours.status, theirs.status) == (200, 200), path
+                assert ours.body == theirs.body, path
+
+
+async def test_memory_does_not_grow_with_an_export(from_log: Api, event_log: JetStreamLog) -> None:
+    await write(event_log, *large_cycle(1, miners=50, environments=8, episodes=LARGE // 400))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        count = await counted(from_log)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    print(f"{count} events: {held / 2**20:.1f} MiB held, {peak / 2**20:.1f} MiB at most")
+    assert count > LARGE
+    assert peak < 22 * 2**20
+
+
+async def counted(api: Api) -> int:
+    """Exports a cycle, checks it as it comes, and keeps nothing of it."""
+    async with aiohttp.ClientSession() as session:
+        with open(os.devnull, "wb") as nowhere:  # noqa: ASYNC230
+            return (await fetch_cycle(session, api.base_url, CycleId(1), nowhere)).count
