@@ -79,6 +79,7 @@ FOR_PEOPLE = (
     DatabaseError,
     EmbeddedNatsError,
     EmbeddedPostgresError,
+    ExportError,
     KeyRefused,
     ExportError,
     ListenError,
