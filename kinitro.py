@@ -81,7 +81,6 @@ FOR_PEOPLE = (
     EmbeddedPostgresError,
     ExportError,
     KeyRefused,
-    ExportError,
     ListenError,
     LogError,
     LogReplaced,
