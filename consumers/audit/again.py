@@ -54,6 +54,8 @@ class Simulators:
     def __init__(self, pool: ProcessPoolExecutor, processes: int) -> None:
         self._pool = pool
         self._free = asyncio.Semaphore(processes)
+        self.overdue = False
+        """Whether a run has not ended in time: its process may never end."""
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a function in one of the processes.
@@ -66,6 +68,7 @@ class Simulators:
             async with self._free, asyncio.timeout(AGAIN_S):  # the time does not count while it waits
                 return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
         except TimeoutError as error:
+            self.overdue = True
             raise SimulationFailed(f"the second run has not ended in {AGAIN_S:g} s: is this machine busy?") from error
         except BrokenProcessPool as error:
             raise SimulationFailed("the process of the second run died: is there too little memory?") from error
@@ -75,10 +78,16 @@ class Simulators:
 def simulators(processes: int = 1) -> Iterator[Simulators]:
     """As many processes that simulate. They get the environment that this process has when they are first used."""
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin)
+    running, ended_well = Simulators(pool, processes), False
     try:
-        yield Simulators(pool, processes)
+        yield running
+        ended_well = not running.overdue
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        if not ended_well:
+            for process in list((pool._processes or {}).values()):
+                process.kill()  # what it was asked for, nobody waits for
+        # Python 3.11 may complain at its exit about a pool that was not waited for.
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _begin() -> None:
