@@ -19,6 +19,9 @@ from events.merkle import MerkleTree
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.weights import WeightsComputed
 
+Document = dict[str, Json]
+"""A statement before it is text."""
+
 KEY, ROOT, WEIGHTS = "kinitro/key/1", "kinitro/root/1", "kinitro/weights/1"
 
 
@@ -67,46 +70,57 @@ class History:
         self._tree.add(end)
 
 
+def root_document(end: CycleSealed | CycleAbandoned, history_root: str) -> Document:
+    """What `RootSigned` says. `history_root`: of the tree that ends with this cycle, in hex."""
+    sealed = end if isinstance(end, CycleSealed) else None
+    return {
+        "kind": ROOT,
+        "cycle": end.cycle,
+        "end": "sealed" if sealed else "abandoned",
+        "first_sequence": sealed.first_sequence if sealed else None,
+        "last_sequence": sealed.last_sequence if sealed else None,
+        "tree_size": sealed.tree_size if sealed else None,
+        "merkle_root": sealed.merkle_root if sealed else None,
+        "history_size": end.cycle,
+        "history_root": history_root,
+    }
+
+
 def root_statement(end: CycleSealed | CycleAbandoned, history: History) -> str:
     """The text of `RootSigned`; `history` ends with this cycle."""
     if end.cycle != history.size:
         raise ValueError(f"the history ends with cycle {history.size}, expected {end.cycle}")
-    sealed = end if isinstance(end, CycleSealed) else None
-    return _text(
-        {
-            "kind": ROOT,
-            "cycle": end.cycle,
-            "end": "sealed" if sealed else "abandoned",
-            "first_sequence": sealed.first_sequence if sealed else None,
-            "last_sequence": sealed.last_sequence if sealed else None,
-            "tree_size": sealed.tree_size if sealed else None,
-            "merkle_root": sealed.merkle_root if sealed else None,
-            "history_size": history.size,
-            "history_root": history.root,
-        }
-    )
+    return _text(root_document(end, history.root))
+
+
+def weights_document(weights: WeightsComputed) -> Document:
+    """What `WeightsSigned` says."""
+    u16 = dict(zip(weights.weights_u16.uids, weights.weights_u16.values, strict=True))
+    return {
+        "kind": WEIGHTS,
+        "cycle": weights.cycle,
+        "block": weights.block,
+        "merkle_root": weights.merkle_root,
+        "weights": [
+            {"hotkey": each.hotkey, "uid": each.uid, "weight": each.weight, "u16": u16.get(each.uid, 0)}
+            for each in weights.standings
+        ],
+    }
 
 
 def weights_statement(weights: WeightsComputed) -> str:
     """The text of `WeightsSigned`."""
-    u16 = dict(zip(weights.weights_u16.uids, weights.weights_u16.values, strict=True))
-    return _text(
-        {
-            "kind": WEIGHTS,
-            "cycle": weights.cycle,
-            "block": weights.block,
-            "merkle_root": weights.merkle_root,
-            "weights": [
-                {"hotkey": each.hotkey, "uid": each.uid, "weight": each.weight, "u16": u16.get(each.uid, 0)}
-                for each in weights.standings
-            ],
-        }
-    )
+    return _text(weights_document(weights))
+
+
+def key_document(key: Hotkey, ordinal: int, previous: Hotkey | None) -> Document:
+    """What `KeyAnnounced` says."""
+    return {"kind": KEY, "key": key, "ordinal": ordinal, "previous": previous}
 
 
 def key_statement(key: Hotkey, ordinal: int, previous: Hotkey | None) -> str:
     """The text of `KeyAnnounced`."""
-    return _text({"kind": KEY, "key": key, "ordinal": ordinal, "previous": previous})
+    return _text(key_document(key, ordinal, previous))
 
 
 def sign(statement: str, key: SigningKey) -> Signature:
@@ -182,5 +196,5 @@ def _kind(statement: str) -> str:
     return found[1] if found else "a statement of no kind"
 
 
-def _text(document: dict[str, Json]) -> str:
+def _text(document: Document) -> str:
     return canonical(document).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,7 +28,7 @@ def _compiled(file: str) -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_path(str(FOLDER / file))
 
 
-class Physics:
+class Physics(ABC):
     """What every domain does with its model.
 
     Nothing of an episode is kept outside MuJoCo's integration state, so that the digest of the state is one of
@@ -49,13 +50,13 @@ class Physics:
         self.data = mujoco.MjData(self.model)
         self._physics_steps = round(self.CONTROL_TIMESTEP_S / self.model.opt.timestep)
 
+    @abstractmethod
     def proprio(self) -> dict[str, FloatArray]:
         """What the robot knows of itself, by the channels of `PROPRIO`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def state(self) -> NDArray[np.float64]:
         """Everything there is to know, for experts and tests: shape (n,) of the domain."""
-        raise NotImplementedError
 
     @property
     def held_steps(self) -> int:

@@ -7,11 +7,12 @@ from typing import cast
 
 from consumers.audit.cycle.evidence import check_events, check_export, check_plan, check_root
 from consumers.audit.cycle.fold import CycleFold, Placed
-from consumers.audit.cycle.lines import Export, NotATrailer, Trailer
+from consumers.audit.cycle.lines import Export, NotATrailer
 from consumers.audit.cycle.results import Scored, check_results
 from consumers.audit.cycle.signatures import check_signature
 from consumers.audit.cycle.verdicts import CycleAudit, Difference, Name, NewerEvents, NoSuchCycle, NotEnded, Verdict
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
+from events.export import Trailer
 from events.ids import CycleId, Hotkey
 from events.signed import RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld

@@ -7,9 +7,10 @@ from time import perf_counter
 from typing import cast
 
 from consumers.audit.cycle.fold import CycleFold, Placed
-from consumers.audit.cycle.lines import NotATrailer, Trailer
+from consumers.audit.cycle.lines import NotATrailer
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
+from events.export import Trailer
 from events.seeds import SeedMaterial, commitment_to
 from events.signed import RootSigned, WeightsSigned
 

@@ -1,17 +1,15 @@
 """Events as lines: what is audited, wherever it comes from. An export ends with a trailer, the log itself has none.
 
-The trailer: `{"kinitro_trailer":{"count":C,"first_sequence":F,"last_sequence":L,"root":HEX}}`, the root being the
-tree of RFC 6962 over the lines before it, without their line feeds.
+`events.export` stops at the first thing that is wrong with a file; an audit goes on, and says which check it fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
-import orjson
-
+from events.export import Trailer, parse
 from events.log import BODY_BYTES_MAX
 
 BATCH_LINES = 1_000
@@ -32,16 +30,6 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Trailer:
-    """What the exporter says of its lines."""
-
-    count: int
-    first_sequence: int
-    last_sequence: int
-    root: str
-
-
-@dataclass(frozen=True, slots=True)
 class NotATrailer:
     """What stands where the trailer should."""
 
@@ -50,22 +38,6 @@ class NotATrailer:
 
 def is_trailer(line: bytes) -> bool:
     return line.startswith(_TRAILER)
-
-
-def parse_trailer(line: bytes) -> Trailer | NotATrailer:
-    """The trailer in its line, without line feed."""
-    shown = NotATrailer(repr(line[:200].decode(errors="replace")))
-    try:
-        fields = orjson.loads(line)["kinitro_trailer"]
-        trailer = Trailer(**fields)
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return shown
-    numbers = (trailer.count, trailer.first_sequence, trailer.last_sequence)
-    return trailer if all(map(_is_count, numbers)) and isinstance(trailer.root, str) else shown
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return type(value) is int and value >= 0
 
 
 class Export:
@@ -96,7 +68,7 @@ class Export:
         elif len(line) > LINE_BYTES_MAX:
             raise ValueError(f"line {self._number} has more than {LINE_BYTES_MAX} bytes: this is not an export")
         elif is_trailer(line):
-            self._ended, self.trailer = True, parse_trailer(line)
+            self._ended, self.trailer = True, parse(line) or NotATrailer(repr(line[:200].decode(errors="replace")))
         else:
             return Line(self._number, None, line)
         return None

@@ -1,7 +1,7 @@
 """Whether the backend's key has signed what is in the log: the announced keys, the end and the weights. Pure.
 
-The statements are built here again from the events, as `events/signed.py` describes them, and compared as text: what
-was signed is exactly what follows, or it is another thing.
+What a statement must say is made again from the events, by the code that made it for signing, and compared as text:
+what was signed is exactly what follows, or it is another thing.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from time import perf_counter
 from typing import cast
 
 import orjson
-from bittensor_core import verify
 
 from consumers.audit.cycle.fold import CycleFold, Placed
 from consumers.audit.cycle.lines import Line
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
-from events.canonical import Json, canonical
+from events.canonical import canonical
 from events.cycles import CycleAbandoned, CycleSealed
 from events.ids import Hotkey
-from events.merkle import MerkleTree
-from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
+from events.keys import is_signed
+from events.signed import KeyAnnounced, RootSigned, WeightsSigned
+from events.statements import Document, History, key_document, root_document, weights_document
 from events.weights import WeightsComputed
-
-Document = dict[str, Json]
 
 
 def check_signature(fold: CycleFold, pinned: Hotkey | None) -> Verdict:
@@ -40,14 +38,6 @@ def check_signature(fold: CycleFold, pinned: Hotkey | None) -> Verdict:
     return Verdict.of(Name.SIGNATURE, found, agreed, perf_counter() - started)
 
 
-def is_signed(statement: str, signature: Signature) -> bool:
-    """Whether the key that the signature names has signed this text."""
-    try:
-        return bool(verify(statement.encode(), bytes.fromhex(signature.signature), signature.key))
-    except ValueError:  # not the name of a key
-        return False
-
-
 def _differences(fold: CycleFold, pinned: Hotkey | None) -> Iterator[Difference]:
     yield from _identity(fold)
     if pinned is not None or _must_be_signed(fold):
@@ -58,9 +48,9 @@ def _differences(fold: CycleFold, pinned: Hotkey | None) -> Iterator[Difference]
         if WeightsSigned not in fold.one and WeightsComputed in fold.one:
             yield Difference("the signed weights", "the weights, signed as the root is", "none")
     if (root := fold.one.get(RootSigned)) is not None:
-        yield from _signed(root, _root_statement(fold, root), fold, pinned)
+        yield from _signed(root, _root_document(fold, root), fold, pinned)
     if (weights := fold.one.get(WeightsSigned)) is not None:
-        yield from _signed(weights, _weights_statement(fold), fold, pinned)
+        yield from _signed(weights, _weights_document(fold), fold, pinned)
 
 
 def _must_be_signed(fold: CycleFold) -> bool:
@@ -75,12 +65,13 @@ def _identity(fold: CycleFold) -> Iterator[Difference]:
     previous: Hotkey | None = None
     for place, (line, announced) in enumerate(fold.keys, start=1):
         key, by = announced.signature.key, announced.previous
-        expected: Document = {"kind": "kinitro/key/1", "key": key, "ordinal": place, "previous": previous}
+        expected = key_document(key, place, previous)
         if announced.ordinal != place or (by.key if by else None) != previous:
             named = f"key {announced.ordinal}, announced by {by.key if by else 'nobody'}"
             yield Difference(line.where, f"key {place}, announced by {previous or 'nobody'}", named)
         yield from _says(announced, expected, line)
-        if not is_signed(announced.statement, announced.signature) or (by and not is_signed(announced.statement, by)):
+        text = announced.statement.encode()
+        if not is_signed(text, announced.signature) or (by and not is_signed(text, by)):
             yield Difference(line.where, f"a signature of key {place}, and of the one before it", "another")
         previous = key
 
@@ -99,7 +90,7 @@ def _signed(
         yield Difference(line.where, f"a signature of {pinned}", f"one of {key}")
     if key not in announced and key != pinned:
         yield Difference(line.where, f"a key that was announced: {', '.join(announced) or 'there is none'}", key)
-    if not is_signed(event.statement, event.signature):
+    if not is_signed(event.statement.encode(), event.signature):
         yield Difference(line.where, f"a signature of {key} over the statement", "one that is not")
 
 
@@ -118,29 +109,18 @@ def _short(value: object) -> str:
     return orjson.dumps(value).decode()[:200]
 
 
-def _root_statement(fold: CycleFold, signed: Placed) -> Document:
+def _root_document(fold: CycleFold, signed: Placed) -> Document:
     placed = cast("Placed", fold.end)
     end = cast("CycleSealed | CycleAbandoned", placed.recorded.event)
-    sealed = end if isinstance(end, CycleSealed) else None
-    return {
-        "kind": "kinitro/root/1",
-        "cycle": fold.cycle,
-        "end": "sealed" if sealed else "abandoned",
-        "first_sequence": sealed.first_sequence if sealed else None,
-        "last_sequence": sealed.last_sequence if sealed else None,
-        "tree_size": sealed.tree_size if sealed else None,
-        "merkle_root": sealed.merkle_root if sealed else None,
-        "history_size": fold.cycle,
-        "history_root": _history_root(fold, placed.line.body, signed),
-    }
+    return root_document(end, _history_root(fold, placed.line.body, signed))
 
 
 def _history_root(fold: CycleFold, end: bytes, signed: Placed) -> str:
     """Of the first cycle it follows from its end; of a later one, from ends that are not here: as it was signed."""
     if fold.cycle == 1:
-        tree = MerkleTree()
-        tree.add(end)
-        return tree.root().hex()
+        history = History()
+        history.add(1, end)
+        return history.root
     try:
         said = orjson.loads(cast("RootSigned", signed.recorded.event).statement)["history_root"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -148,22 +128,9 @@ def _history_root(fold: CycleFold, end: bytes, signed: Placed) -> str:
     return said if isinstance(said, str) else "64 hexadecimal digits"
 
 
-def _weights_statement(fold: CycleFold) -> Document | None:
+def _weights_document(fold: CycleFold) -> Document | None:
     placed = fold.one.get(WeightsComputed)
-    if placed is None:
-        return None
-    weights = cast("WeightsComputed", placed.recorded.event)
-    u16 = dict(zip(weights.weights_u16.uids, weights.weights_u16.values, strict=True))
-    return {
-        "kind": "kinitro/weights/1",
-        "cycle": fold.cycle,
-        "block": weights.block,
-        "merkle_root": weights.merkle_root,
-        "weights": [
-            {"hotkey": it.hotkey, "uid": it.uid, "weight": it.weight, "u16": u16.get(it.uid, 0)}
-            for it in weights.standings
-        ],
-    }
+    return None if placed is None else weights_document(cast("WeightsComputed", placed.recorded.event))
 
 
 def _agreed(fold: CycleFold) -> str:

@@ -15,9 +15,10 @@ from typing import IO, Any, Protocol, cast
 import aiohttp
 
 from consumers.audit.case import SourceAway
-from consumers.audit.cycle.lines import BATCH_LINES, LINE_BYTES_MAX, Export, Line, NotATrailer, Trailer
+from consumers.audit.cycle.lines import BATCH_LINES, LINE_BYTES_MAX, Export, Line, NotATrailer
 from consumers.audit.cycle.verdicts import NoSuchCycle, NoSuchFile
 from events import subjects
+from events.export import Trailer
 from events.ids import CycleId
 from events.log import EventLog, Stored
 
