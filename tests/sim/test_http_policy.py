@@ -18,6 +18,7 @@ from events.ids import EnvId
 from sim.errors import SimulationFailed
 from sim.http_policy import HttpPolicy
 from sim.policy import DETAIL_CHARS_MAX, Decision, PolicyFailed, PolicyFailure, TaskConfig
+from sim.policy_clock import GRACE_S
 from sim.rl_interface import Observation
 from sim.spec import ARM_ACTION, PROPRIO
 from tests.sim import hostile
@@ -46,7 +47,6 @@ async def test_an_honest_policy_is_heard() -> None:
     async with raw_server() as server:
         decision = await reset_and_act(server.url)
     assert decision.action.channels["ee_twist"].tolist() == [0.5, 0, 0, 0, 0, 0]
-    assert decision.latency_ms > 0
 
 
 async def test_reset_names_the_task_and_never_the_seed() -> None:
@@ -310,7 +310,8 @@ async def test_the_latency_is_the_policys_own() -> None:
     started_s = time.monotonic()
     async with raw_server(act=slow) as server:
         decision = await reset_and_act(server.url)
-    assert 45 <= decision.latency_ms <= (time.monotonic() - started_s) * 1000
+    took_ms = (time.monotonic() - started_s) * 1000
+    assert 50 - GRACE_S * 1000 <= decision.latency_ms <= took_ms + GRACE_S * 1000
 
 
 def free_port() -> int:
