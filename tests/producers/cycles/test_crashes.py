@@ -78,7 +78,7 @@ async def test_dying_at_any_call_changes_nothing(error: type[Exception], after: 
         await check_whole(stage.log)
         if not fuse.blown:
             break
-    assert calls >= (5 if after else 12)
+    assert calls >= (4 if after else 8)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -91,7 +91,7 @@ async def test_a_log_that_does_not_answer_once_changes_nothing(after: bool) -> N
         assert await story(stage.log) == expected, f"after no answer at call {calls}"
         if not fuse.blown:
             break
-    assert calls >= (5 if after else 12)
+    assert calls >= (4 if after else 8)
 
 
 async def test_many_short_lives_are_as_good_as_one() -> None:
@@ -100,7 +100,7 @@ async def test_many_short_lives_are_as_good_as_one() -> None:
         lives = 1
         while not await life(stage, Fuse(6)):
             lives += 1
-    assert lives > 3
+    assert lives > 1
     assert await story(stage.log) == await undisturbed()
 
 
