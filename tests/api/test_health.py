@@ -14,8 +14,9 @@ from projectors.database import create_database
 from projectors.operations import init
 from tests.controls import facts
 from tests.eventually import eventually
-from tests.fixtures.http import Api, Written, free_port, serving
+from tests.fixtures.http import Api, Written, serving
 from tests.fixtures.nats import NatsProcess
+from tests.fixtures.ports import free_port
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import write
 

@@ -17,7 +17,7 @@ from typing import IO
 import pytest
 
 from tests.cli.conftest import MINER, PROGRAM, Answer, Command, running
-from tests.fixtures.nats import free_port
+from tests.fixtures.ports import free_port
 
 INTERRUPTED = 130
 CYCLE = (

@@ -17,7 +17,8 @@ from api.commands import ApiOptions
 from consumers.commands import ExecutorOptions
 from events.cli import environment
 from tests.eventually import eventually
-from tests.fixtures.http import Api, free_port
+from tests.fixtures.http import Api
+from tests.fixtures.ports import free_port
 from tests.system import processes
 from tests.system.cycles import Subnet
 

@@ -13,7 +13,7 @@ from events.cycles import CyclePlanned
 from events.server import EmbeddedNats
 from events.weights import WeightsComputed
 from sim.runtime.embedded import run_or_join
-from tests.fixtures.http import free_port
+from tests.fixtures.ports import free_port
 from tests.system import processes
 from tests.system.backends import Command, backend, command, gone, new_home
 from tests.system.cycles import (

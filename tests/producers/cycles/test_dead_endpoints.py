@@ -20,9 +20,9 @@ from events.log import EventLog
 from producers.cycles.chances import Standing
 from tests.controls import facts
 from tests.eventually import eventually
-from tests.fixtures.http import free_port
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.policies import Act, lazy, served
+from tests.fixtures.ports import free_port
 from tests.producers.driving import JetStreamStage, check_whole, drive, events_of, fold, settings, stop
 
 LIMIT, SLOTS, EACH = 3, 8, 20
