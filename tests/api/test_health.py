@@ -29,7 +29,7 @@ async def own(postgres_alone: RunningPostgres, nats_alone: NatsProcess) -> Async
     async with await connect(nats_alone.url, "tests") as connection:
         await ensure_streams(connection)
     settings = ApiSettings(
-        database_url=postgres_alone.server.url, nats_url=nats_alone.url, database_timeout_s=1.0, log_timeout_s=1.0
+        database_url=postgres_alone.server.url, nats_url=nats_alone.url, database_timeout_s=5.0, log_timeout_s=3.0
     )
     async with serving(settings) as api:
         await eventually(lambda: is_healthy(api))

@@ -46,7 +46,7 @@ async def test_after_the_database_was_dropped_all_answers_are_the_same(
         facts.whole_cycle(3)[:7],
     ]
     await init(url)
-    engine = open_engine(url, role="test", command_timeout_s=10)
+    engine = open_engine(url, role="test", command_timeout_s=60)
     for events in parts:  # the first time in pieces, the second time at once
         await write(event_log, *events)
         await project(event_log, engine, url)
@@ -58,7 +58,7 @@ async def test_after_the_database_was_dropped_all_answers_are_the_same(
     await connection.close()
     await create_database(url)
     await init(url)
-    engine = open_engine(url, role="test", command_timeout_s=10)
+    engine = open_engine(url, role="test", command_timeout_s=60)
     await project(event_log, engine, url)
     await engine.dispose()
     assert await answers(settings) == before

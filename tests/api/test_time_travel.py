@@ -54,7 +54,7 @@ async def test_the_past_is_what_was_answered_then(
     await whole.append(events)
     await project(whole, engine, database_url)
     await init(empty_database_url)
-    then = open_engine(empty_database_url, role="test", command_timeout_s=10)
+    then = open_engine(empty_database_url, role="test", command_timeout_s=60)
     async with (
         serving(ApiSettings(database_url=database_url, nats_url=nats_server.url)) as now_api,
         serving(ApiSettings(database_url=empty_database_url, nats_url=nats_server.url)) as then_api,

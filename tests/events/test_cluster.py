@@ -49,7 +49,7 @@ class Cluster:
     def kill(self, node: int) -> None:
         process = self._processes.pop(node)
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
     def kill_all(self) -> None:
         for node in list(self._processes):

@@ -114,7 +114,7 @@ async def test_dead_endpoints_cost_little_and_who_comes_back_is_run(
         flaky.repaired = True
         second = asyncio.create_task(drive(stage, using=USING))
         good.go_on.set()
-        await asyncio.wait_for(second, 60)
+        await asyncio.wait_for(second, 90)
     await check_whole(stage.log)
     assert await ends_of(stage.log, GOOD) == {"completed": EACH}
     for uid, code in ((DEAD, ForfeitCode.UNREACHABLE), (GARBAGE, ForfeitCode.MALFORMED)):
