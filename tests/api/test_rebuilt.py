@@ -10,7 +10,7 @@ from projectors.database import create_database, open_engine
 from projectors.operations import init
 from tests.controls import facts
 from tests.controls.cycles import large_cycle
-from tests.fixtures.http import Api, serving
+from tests.fixtures.http import Api, patient_settings, serving_the_log
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import project, write
@@ -39,7 +39,7 @@ PATHS = [
 async def test_after_the_database_was_dropped_all_answers_are_the_same(
     postgres: RunningPostgres, empty_database_url: str, nats_server: NatsProcess, event_log: JetStreamLog
 ) -> None:
-    url, settings = empty_database_url, ApiSettings(database_url=empty_database_url, nats_url=nats_server.url)
+    url, settings = empty_database_url, patient_settings(empty_database_url, nats_server.url)
     parts = [
         [facts.discovered(0), facts.discovered(1), *large_cycle(1)],
         [facts.commitment_changed(0), facts.departed(1), *large_cycle(2)],
@@ -65,7 +65,7 @@ async def test_after_the_database_was_dropped_all_answers_are_the_same(
 
 
 async def answers(settings: ApiSettings) -> dict[str, bytes]:
-    async with serving(settings) as api:
+    async with serving_the_log(settings) as api:
         return {path: await answer(api, path) for path in PATHS}
 
 
