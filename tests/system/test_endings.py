@@ -29,7 +29,7 @@ from tests.system.cycles import (
     some_outcomes,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 
 
 async def test_a_backend_started_at_once_after_kill_9_continues_the_cycle(
