@@ -17,14 +17,14 @@ from aiohttp.connector import AddrInfoType
 
 from events.ids import EnvId
 from sim.errors import SimulationFailed
-from sim.http_policy import CONNECT_ATTEMPTS_MAX, HttpPolicy
+from sim.http.clock import GRACE_S
+from sim.http.policy import CONNECT_ATTEMPTS_MAX, HttpPolicy
 from sim.policy import DETAIL_CHARS_MAX, Decision, PolicyFailed, PolicyFailure, TaskConfig
-from sim.policy_clock import GRACE_S
 from sim.rl_interface import Observation
 from sim.spec import ARM_ACTION, PROPRIO
 from tests.fixtures.ports import free_port
-from tests.sim import hostile
-from tests.sim.hostile import Answer, http, raw_server, says, says_and_closes
+from tests.sim.http import hostile
+from tests.sim.http.hostile import Answer, http, raw_server, says, says_and_closes
 
 TASK = TaskConfig(EnvId("metaworld/push-v3"), 7)
 OBSERVATION = Observation({name: np.zeros(channel.size, np.float32) for name, channel in PROPRIO.items()})

@@ -12,8 +12,8 @@ import socket
 
 import aiohttp
 
-from sim.addresses import AddressRefused
-from sim.deadline import Deadline, DeadlinePassed
+from sim.http.addresses import AddressRefused
+from sim.http.deadline import Deadline, DeadlinePassed
 from sim.policy import Doubt, PolicyFailed, PolicyFailure
 
 ERROR_BODY_BYTES = 200
