@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import gzip
 import io
@@ -34,7 +35,7 @@ from tests.contracts.event_log import everything
 from tests.controls import facts
 from tests.controls.cycles import large_cycle
 from tests.eventually import eventually
-from tests.fixtures.http import Api, Written, serving
+from tests.fixtures.http import Api, Written, patient_settings, serving, serving_the_log
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.projecting import project, write
 
@@ -45,7 +46,16 @@ NOWHERE = "postgresql://nobody@/nowhere?host=/nowhere"
 @pytest.fixture
 async def from_log(nats_server: NatsProcess, event_log: JetStreamLog) -> AsyncIterator[Api]:
     """An API without a database: exports need none."""
-    async with serving(ApiSettings(database_url=NOWHERE, nats_url=nats_server.url, export_stall_s=1.0)) as api:
+    async with serving(patient_settings(NOWHERE, nats_server.url)) as api:
+        await eventually(lambda: answers(api))
+        yield api
+
+
+@pytest.fixture
+async def impatient(nats_server: NatsProcess, event_log: JetStreamLog) -> AsyncIterator[Api]:
+    """One that leaves a reader soon, but not before the test has seen that all are being served."""
+    settings = patient_settings(NOWHERE, nats_server.url)
+    async with serving(dataclasses.replace(settings, export_stall_s=5.0)) as api:
         await eventually(lambda: answers(api))
         yield api
 
@@ -154,19 +164,19 @@ async def test_a_client_fetches_what_is_in_the_log(from_log: Api, event_log: Jet
 
 
 async def test_readers_that_stand_still_make_room_for_others(
-    from_log: Api, event_log: JetStreamLog, nats: Connection
+    impatient: Api, event_log: JetStreamLog, nats: Connection
 ) -> None:
     async def under_way(number: int) -> bool:
         return bool((await nats.api(f"CONSUMER.NAMES.{EVENTS}"))["total"] == number)
 
     await write(event_log, *large_cycle(1, miners=50, environments=8, episodes=50))
     with ExitStack() as stack:
-        readers = [stack.enter_context(stalled_reader(from_log)) for _ in range(EXPORTS_MAX + 1)]
+        readers = [stack.enter_context(stalled_reader(impatient)) for _ in range(EXPORTS_MAX + 1)]
         statuses = [await asyncio.to_thread(reader.recv, 12, socket.MSG_PEEK) for reader in readers]
         assert sorted(statuses) == [b"HTTP/1.1 200"] * EXPORTS_MAX + [b"HTTP/1.1 503"]
         await eventually(lambda: under_way(EXPORTS_MAX))
         await eventually(lambda: under_way(0))
-        assert await answers(from_log)
+        assert await answers(impatient)
         for reader in readers:
             assert b"kinitro_trailer" not in await asyncio.to_thread(drained, reader)
 
@@ -175,7 +185,7 @@ async def test_readers_that_stand_still_make_room_for_others(
 def stalled_reader(api: Api) -> Iterator[socket.socket]:
     host, port = api.base_url.removeprefix("http://").split(":")
     with socket.socket() as reader:
-        reader.settimeout(20)
+        reader.settimeout(60)
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         reader.connect((host, int(port)))
         reader.sendall(b"GET /v1/events HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
@@ -226,10 +236,10 @@ async def test_a_mirror_gives_the_same_answers(
         mirror = JetStreamLog(connection)
         await bring_in(mirror, read(lines(original.body)), check(lines(original.body)))
         await init(empty_database_url)
-        engine = open_engine(empty_database_url, role="test", command_timeout_s=10)
+        engine = open_engine(empty_database_url, role="test", command_timeout_s=60)
         await project(mirror, engine, empty_database_url)
         await engine.dispose()
-        async with serving(ApiSettings(database_url=empty_database_url, nats_url=nats_alone.url)) as other:
+        async with serving_the_log(patient_settings(empty_database_url, nats_alone.url)) as other:
             assert (await other.get("/v1/events")).body == original.body
             for path in PATHS:
                 ours, theirs = await api.get(path), await other.get(path)
