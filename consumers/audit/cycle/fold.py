@@ -70,6 +70,8 @@ class CycleFold:
         self.seconds: defaultdict[Name, float] = defaultdict(float)
         self.newer: str | None = None
         """What a newer program wrote, if any: then this one cannot judge."""
+        self.foreign: CycleId | None = None
+        """Another cycle of which there are events, if any."""
         self.all = MerkleTree()
         """Over all lines."""
         self.tree = MerkleTree()
@@ -127,6 +129,7 @@ class CycleFold:
             return None
         event = recorded.event
         if not (isinstance(event, KeyAnnounced) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
+            self.foreign = self.foreign or (event.cycle if isinstance(event, OfCycle) else None)
             expected = f"events of cycle {self.cycle}, and of no other"
             self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
             return None
