@@ -43,6 +43,8 @@ def check_signature(fold: CycleFold, pinned: Hotkey | None) -> Verdict:
 
 
 def _differences(fold: CycleFold, pinned: Hotkey | None) -> Iterator[Difference]:
+    if (story := fold.differences.get(Name.SIGNATURE)) is not None:
+        yield story
     yield from _identity(fold)
     if (root := fold.one.get(RootSigned)) is not None:
         yield from _signed(root, _root_document(fold, root), fold, pinned)
@@ -84,7 +86,8 @@ def _signed(
         return
     yield from _says(event, expected, line)
     announced = [each.signature.key for at, each in fold.keys if at.number < line.number]
-    if pinned is not None and pinned not in [*announced, key]:
+    bound = [each.signature.key for _, each in fold.keys]  # also later ones: each has signed which was before it
+    if pinned is not None and pinned not in [*bound, key]:
         yield Difference(line.where, f"a signature of {pinned}", f"one of {key}")
     if key not in announced and key != pinned:
         yield Difference(line.where, f"a key that was announced: {', '.join(announced) or 'there is none'}", key)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from consumers.audit.cycle.audit import audit_export
 from consumers.audit.cycle.verdicts import Name, NoSuchCycle, NotEnded, Verdict
+from events import subjects
+from events.codec import decode, draft
 from events.ids import CycleId, Hotkey
+from events.log import Stored
+from events.signed import KeyAnnounced
+from events.statements import key_statement
 from tests.controls import facts
-from tests.controls.exports import KEY, OTHER_KEY, cycle_export, exported, key_of
+from tests.controls.exports import KEY, OTHER_KEY, cycle_export, exported, key_of, sign
 from tests.controls.sealed_cycles import outcomes_of
 
 PLAN = facts.planned(1)
@@ -54,6 +61,30 @@ def test_where_the_key_came_from_is_said() -> None:
     assert "GET /v1/identity" in said[None]
     assert "--key" in said[None]
     assert "source" not in said[key_of(KEY)]
+
+
+def rotated(**envelope: Any) -> list[bytes]:
+    """The cycle, after which the key was rotated; `envelope` is what is not as it should be."""
+    bodies = cycle_export(PLAN, outcomes_of(PLAN))
+    first = decode(Stored(1, subjects.identity(1), bodies[0])).envelope
+    statement = key_statement(key_of(OTHER_KEY), 2, key_of(KEY))
+    second = KeyAnnounced(
+        ordinal=2, statement=statement, signature=sign(statement, OTHER_KEY), previous=sign(statement)
+    )
+    return exported([*bodies, draft(first.follow(second, source="/test")._replace(**envelope)).body])
+
+
+def test_a_key_that_was_announced_by_the_one_before_is_as_good() -> None:
+    for pinned in (None, key_of(KEY), key_of(OTHER_KEY)):
+        assert audit_export(PLAN.cycle, rotated(), pinned).verdict == "identical"
+
+
+@pytest.mark.parametrize("lineage", [{"causation": "another"}, {"correlation": "another"}])
+def test_an_announcement_that_is_not_caused_by_the_one_before_is_a_difference(lineage: dict[str, str]) -> None:
+    found = audit_export(PLAN.cycle, rotated(**lineage)).first_difference
+    assert found is not None
+    assert found.name is Name.SIGNATURE
+    assert "another" in found.detail
 
 
 def test_an_abandoned_cycle_has_no_weights_to_check() -> None:
