@@ -6,12 +6,11 @@ ApiTrouble    it does not answer, refuses, or breaks off
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import IO
 
 import aiohttp
 import orjson
 
-from events.export import LINE_BYTES_MAX, Decoder, Encoder, ExportError, Trailer
+from events.export import LINE_BYTES_MAX, Decoder, Encoder, ExportError, Sink, Trailer
 from events.ids import CycleId
 from events.log import Stored
 
@@ -27,7 +26,7 @@ class ApiTrouble(ExportError):
     """The API does not answer, refuses, or breaks off."""
 
 
-async def fetch_cycle(session: aiohttp.ClientSession, base_url: str, cycle: CycleId, sink: IO[bytes]) -> Trailer:
+async def fetch_cycle(session: aiohttp.ClientSession, base_url: str, cycle: CycleId, sink: Sink) -> Trailer:
     """Writes the API's export of one cycle.
 
     Raises:
@@ -38,7 +37,7 @@ async def fetch_cycle(session: aiohttp.ClientSession, base_url: str, cycle: Cycl
     return _finish(encoder, page.first_sequence, page.last_sequence, sink)
 
 
-async def fetch_log(session: aiohttp.ClientSession, base_url: str, after: int, sink: IO[bytes]) -> Trailer:
+async def fetch_log(session: aiohttp.ClientSession, base_url: str, after: int, sink: Sink) -> Trailer:
     """Writes one export of all past `after`, which the API gives in pages.
 
     Raises:
@@ -58,13 +57,13 @@ async def fetch_log(session: aiohttp.ClientSession, base_url: str, after: int, s
             return _finish(encoder, after + 1, last, sink)
 
 
-def _finish(encoder: Encoder, first: int, last: int, sink: IO[bytes]) -> Trailer:
+def _finish(encoder: Encoder, first: int, last: int, sink: Sink) -> Trailer:
     trailer = encoder.trailer(first, last)
     sink.write(trailer.line())
     return trailer
 
 
-async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink: IO[bytes]) -> Trailer:
+async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink: Sink) -> Trailer:
     decoder = Decoder()
     try:
         async with session.get(url, timeout=TIMEOUT, allow_redirects=False) as answer:
