@@ -134,6 +134,19 @@ async def test_a_client_fetches_what_is_in_the_log(from_log: Api, event_log: Jet
             await fetch_cycle(session, from_log.base_url, CycleId(9), sink)
 
 
+@pytest.mark.parametrize("page_events", [1, 5, 12, 23, 24, 25], ids=lambda it: f"{it} of 24")
+async def test_a_client_that_fetches_in_pages_has_the_same_export(
+    from_log: Api, event_log: JetStreamLog, page_events: int
+) -> None:
+    await write(event_log, *facts.whole_cycle(1), *facts.whole_cycle(2))
+    async with aiohttp.ClientSession() as session:
+        for after in (0, 7, 24):
+            whole, sink = (await from_log.get(f"/v1/events?after={after}")).body, io.BytesIO()
+            trailer = await fetch_log(session, from_log.base_url, after, sink, page_events=page_events)
+            assert sink.getvalue() == whole
+            assert (trailer.first_sequence, trailer.last_sequence) == (after + 1, 24)
+
+
 PATHS = ["/v1/weights/latest", "/v1/scores/latest", "/v1/scores/1", "/v1/cycles/1/events", "/v1/cycles/2/events"]
 
 
