@@ -63,7 +63,7 @@ MUTATIONS: dict[str, tuple[Callable[[list[bytes]], list[bytes]], type[BadExport]
     "a line replaced": (lambda it: [*it[:4], it[5], *it[5:]], RootDiffers, "line 13"),
     "no trailer": (lambda it: it[:-1], CutOff, "line 13: .*ends without a trailer after 12 events"),
     "cut in a line": (lambda it: [*it[:3], it[3][:50]], CutOff, "line 4: .*ends without a trailer, in the middle"),
-    "cut in the trailer": (lambda it: [*it[:-1], it[-1][:-1]], CutOff, "line 13: .*ends without a trailer, in the middle"),
+    "cut in the trailer": (lambda it: [*it[:-1], it[-1][:-1]], CutOff, "line 13: .*without a trailer, in the middle"),
     "nothing at all": (lambda it: [], CutOff, "line 1: .*ends without a trailer after 0 events"),
     "junk after the trailer": (lambda it: [*it, b"\n"], AfterTrailer, "line 14: expected the end after the trailer"),
     "two exports": (lambda it: it + it, AfterTrailer, "line 14"),
