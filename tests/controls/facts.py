@@ -29,7 +29,14 @@ from events.episodes import (
 )
 from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
-from events.miners import Commitment, MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import (
+    Commitment,
+    CommitmentRejection,
+    MinerCommitmentChanged,
+    MinerCommitmentRejected,
+    MinerDeparted,
+    MinerDiscovered,
+)
 from events.rules import ScoringRules
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.tasks import EpisodeTask
@@ -78,6 +85,19 @@ def commitment_changed(uid: int = 0, *, ordinal: int = 2, block: int = 30) -> Mi
         uid=Uid(uid),
         block=block,
         commitment=commitment(uid, block=block, revision="4567cdef"),
+    )
+
+
+def commitment_rejected(uid: int = 0, *, ordinal: int = 2, block: int = 35) -> MinerCommitmentRejected:
+    return MinerCommitmentRejected(
+        hotkey=hotkey(uid),
+        ordinal=ordinal,
+        uid=Uid(uid),
+        block=block,
+        committed_block=block,
+        code=CommitmentRejection.MALFORMED,
+        detail="the commitment has 1 of 3 parts; commit user/repo:revision:deployment",
+        digest=hashlib.sha256(f"no commitment {block}".encode()).hexdigest(),
     )
 
 
@@ -276,7 +296,8 @@ def one_of_each() -> list[Event]:
     return [
         discovered(),
         commitment_changed(),
-        departed(ordinal=3),
+        commitment_rejected(ordinal=3),
+        departed(ordinal=4),
         planned(),
         seeded(),
         completed(key(index=0)),
