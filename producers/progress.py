@@ -17,6 +17,7 @@ class MinersChanged:
     discovered: int
     changed: int
     departed: int
+    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
