@@ -54,6 +54,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """These miners are not planned: their endpoints are sealed for a key that this process does not have."""
+
+    cycle: CycleId
+    uids: tuple[Uid, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seeded:
     """The cycle has its seeds."""
 
@@ -135,6 +143,7 @@ Progress = (
     | CyclePending
     | CycleIdle
     | Planned
+    | LeftOut
     | Seeded
     | Queued
     | Advanced

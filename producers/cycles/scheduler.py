@@ -125,7 +125,7 @@ class _Scheduler:
         self._settings = settings
         self._report = report
         self._clock = clock
-        self._discovery = Discovery(miners, log, clock=clock)
+        self._discovery = Discovery(miners, log, key=settings.endpoint_key, clock=clock)
         self._trouble = ""
 
     async def discover_for_ever(self) -> None:

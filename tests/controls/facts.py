@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from events.cycles import (
     CycleAbandoned,
@@ -38,6 +39,7 @@ from events.miners import (
     MinerDiscovered,
 )
 from events.rules import ScoringRules
+from events.sealed import EndpointKey, seal
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.tasks import EpisodeTask
 from events.variation import NO_VARIATION, variation_digest
@@ -54,6 +56,7 @@ REACH = EnvId("metaworld/reach-v3")
 PUSH = EnvId("metaworld/push-v3")
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SECRET = bytes(range(32))
+ENDPOINT_KEY = EndpointKey(bytes(range(64, 96)))
 TERMS = EpisodeTerms(
     observation_profile="state/1",
     steps_max=500,
@@ -72,6 +75,10 @@ def hotkey(uid: int) -> Hotkey:
 def commitment(uid: int = 0, *, block: int = 10, revision: str = "0123abcd", endpoint: str | None = "") -> Commitment:
     url = f"http://127.0.0.1:{9000 + uid}" if endpoint == "" else endpoint
     return Commitment(repo=f"user/policy-{uid}", revision=revision, endpoint=url, block=block)
+
+
+def sealed_commitment(deployment: UUID, uid: int = 0, *, key: EndpointKey = ENDPOINT_KEY) -> Commitment:
+    return commitment(uid, endpoint=None).model_copy(update={"sealed_endpoint": seal(deployment, key.public)})
 
 
 def discovered(uid: int = 0, *, ordinal: int = 1, block: int = 20) -> MinerDiscovered:
