@@ -29,6 +29,7 @@ import consumers.explaining.commands
 import consumers.signing.commands
 import events.commands
 import producers.commands
+import producers.crypto_commands
 import projectors.commands
 import sim.commands
 from api.commands import ApiOptions
@@ -154,6 +155,7 @@ app.add_typer(consumers.audit.commands.audit, name="audit")
 app.add_typer(consumers.audit.commands.episode, name="episode")
 app.add_typer(consumers.signing.commands.identity, name="identity")
 app.add_typer(producers.commands.cycle, name="cycle")
+app.add_typer(producers.crypto_commands.crypto, name="crypto")
 app.add_typer(projectors.commands.db, name="db")
 app.add_typer(sim.commands.env, name="env")
 app.add_typer(sim.commands.policy, name="policy")

@@ -28,11 +28,12 @@ from events.rules import PointScheme, ScoringRules
 from events.variation import PRESETS, STANDARD, VariationRanges
 from events.weights import WeightsComputed, WeightsWithheld
 from producers.blocks import ClockBlocks
+from producers.crypto_commands import EndpointKeyOptions
 from producers.cycles.master_key import read_or_create_master_key
 from producers.cycles.scheduler import run_cycle_once, run_scheduler
 from producers.cycles.settings import SchedulerSettings
 from producers.discovery.roster import RosterSource, read_roster
-from producers.progress import DiscoveryTrouble, Progress, Retrying
+from producers.progress import DiscoveryTrouble, LeftOut, Progress, Retrying
 
 GENESIS = datetime(2026, 1, 1, tzinfo=UTC)
 """Block 0 of networks that have no chain."""
@@ -93,7 +94,7 @@ def _number(variable: str, help_text: str) -> typer.models.OptionInfo:
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
+class NetworkOptions(EndpointKeyOptions):
     """Which subnet this is about."""
 
     network: Annotated[
@@ -280,6 +281,7 @@ class Scheduling:
                 deadline_s=self.cycles.cycle_deadline,
                 eval_interval_s=self.cycles.eval_interval,
                 master_key=key,
+                endpoint_key=self.network.endpoint_key(self.home),
                 versions=self.versions,
             )
         except ValidationError as error:
@@ -329,7 +331,7 @@ async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: 
 
 def _report(progress: Progress) -> None:
     fields = {name: to_jsonable_python(getattr(progress, name)) for name in progress.__dataclass_fields__}
-    tell = log.warning if isinstance(progress, DiscoveryTrouble | Retrying) else log.info
+    tell = log.warning if isinstance(progress, DiscoveryTrouble | LeftOut | Retrying) else log.info
     tell(type(progress).__name__, **fields)
 
 
