@@ -22,7 +22,7 @@ from events.tasks import EpisodeTask
 from events.variation import variation_digest
 from sim.episode import EpisodeForfeit, EpisodeResult, LatencySummary
 from sim.errors import SimError
-from sim.http_failures import concealed
+from sim.http.failures import concealed
 from sim.policy import printable
 from sim.trace import PhysicsOutcome
 from sim.versions import machine, versions
