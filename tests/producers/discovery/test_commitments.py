@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -178,3 +179,8 @@ def test_what_holds_no_text_is_told_apart() -> None:
     assert one.code == "no_text"
     assert "no text but a time-locked value" in one.detail
     assert one.digest != other.digest
+
+
+def test_miners_can_look_every_code_up() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    assert [code for code in CommitmentRejection if f"| `{code}` |" not in readme] == []
