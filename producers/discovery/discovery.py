@@ -30,7 +30,10 @@ class Discovery:
     def __init__(
         self, source: MinerSource, log: EventLog, *, key: EndpointKey | None = None, clock: Clock = utc_now
     ) -> None:
-        """`key` opens sealed endpoints; without one, nobody is rejected for an endpoint that cannot be opened."""
+        """`key` opens sealed endpoints; without one, nobody is rejected for an endpoint that cannot be opened.
+
+        All discoveries of one log need the same key: two would undo each other's rejections.
+        """
         self._source = source
         self._log = log
         self._key = key
