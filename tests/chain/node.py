@@ -60,7 +60,7 @@ class Node:
     Faults: `cut()` breaks all connections now, `cut_after(n)` instead of an answer to the n-th message from now;
     `stop()` refuses connections until `start()`; while `silent`, nothing is answered; `delay_s` comes before every
     answer; `fate` is that of submissions. `before`, if set, is called with method and parameters of each request
-    before it is answered: there a test moves the chain at a certain moment.
+    before it is answered: there a test moves the chain at a certain moment, or raises an `RpcError`.
     """
 
     def __init__(self, chain: Chain) -> None:
@@ -194,8 +194,8 @@ class Node:
         answer = {"jsonrpc": "2.0", "id": request["id"]}
         if self.silent:
             return answer
-        self.before(method, params)
         try:
+            self.before(method, params)
             if method in _SUBMISSIONS and self.fate in (Fate.TAKEN_AND_CUT, Fate.LOST_AND_CUT):
                 self._cut_submission(client, params[0])
                 return None
