@@ -74,8 +74,11 @@ class ChainLink:
         node = Node(endpoint)
         try:
             await _within(self._connect_s, "connect", node, Node.connect)
-        except BaseException as error:
-            self._turn += isinstance(error, ChainTrouble)
+        except ChainTrouble:
+            self._turn += 1
+            await node.leave()
+            raise
+        except asyncio.CancelledError:
             await node.leave()
             raise
         return node

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import bittensor_core as core
 
 from tests.chain.chain import Chain
@@ -13,12 +15,14 @@ def keypair(name: str) -> core.Keypair:
     return core.Keypair.create_from_uri(f"//{name}")
 
 
+@lru_cache(maxsize=2_048)
 def hotkey(number: int) -> str:
     """Of the neuron that `populated` registers as this uid."""
     address: str = keypair(f"hotkey{number}").ss58_address
     return address
 
 
+@lru_cache(maxsize=2_048)
 def coldkey(number: int) -> str:
     address: str = keypair(f"coldkey{number}").ss58_address
     return address

@@ -41,6 +41,24 @@ async def test_weights_that_were_set_are_on_the_chain() -> None:
     assert updates[:2] == [1002, 0]
 
 
+async def test_a_plan_of_weights_submits_nothing() -> None:
+    chain = populated()
+    async with running(chain) as node, client(node) as connected:
+        plan = await connected.plan(bt.SetWeights(netuid=NETUID, weights={1: 1.0}), SIGNER)
+
+    assert plan.fee == bt.Balance.from_rao(FEE_RAO)
+    assert chain.head.number == 1001
+    assert chain.pool == []
+
+
+async def test_what_an_account_holds_is_read() -> None:
+    chain = populated()
+    chain.endow(hotkey(0), 5)
+    chain.advance()
+    async with running(chain) as node, client(node) as connected:
+        assert (await connected.balances.get(hotkey(0))).rao == 5
+
+
 async def test_where_weights_are_committed_first_they_are_sealed() -> None:
     chain = populated()
     chain.rule(commit_reveal=True)

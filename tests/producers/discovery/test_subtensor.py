@@ -190,6 +190,7 @@ class TestTrouble:
 
             with pytest.raises(NoConnection, match=r"did not connect within 0.5 s"):
                 await read(link)
+            await eventually(lambda: node.open_connections == 0)
 
     async def test_a_node_that_falls_silent(self) -> None:
         async with running(populated()) as node, linked(node, answer_s=IMPATIENT_S) as link:
@@ -228,7 +229,7 @@ class TestMending:
             silent.silent = True
 
             assert (await read(link, retry_s=30)).block == 1001
-            assert silent.open_connections == 0
+            await eventually(lambda: silent.open_connections == 0)
 
     async def test_after_all_nodes_failed_the_first_is_tried_again(self) -> None:
         chain = populated()
