@@ -71,6 +71,8 @@ def _neurons(graph: Mapping[str, Any]) -> tuple[Neuron, ...]:
     columns = [graph[name] for name in ("hotkeys", "coldkeys", "total_stake", "block_at_registration")]
     if len({len(column) for column in columns}) != 1:
         raise ValueError(f"the metagraph's columns have {[len(column) for column in columns]} rows, expected as many")
+    if len(set(graph["hotkeys"])) != len(graph["hotkeys"]):
+        raise ValueError("the metagraph gives one hotkey two uids")
     return tuple(
         Neuron(Uid(uid), Hotkey(hotkey), str(coldkey), int(stake), int(registered))
         for uid, (hotkey, coldkey, stake, registered) in enumerate(zip(*columns, strict=True))

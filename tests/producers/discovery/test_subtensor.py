@@ -148,6 +148,16 @@ class TestTrouble:
 
         assert isinstance(await trouble_of(chain), RuntimeUnsuited)
 
+    async def test_a_hotkey_with_two_uids(self) -> None:
+        chain = populated(3)
+        chain.register(hotkey(2), uid=0)
+        chain.advance()
+
+        trouble = await trouble_of(chain)
+
+        assert isinstance(trouble, RuntimeUnsuited)
+        assert "one hotkey two uids" in str(trouble)
+
     async def test_a_state_that_is_pruned(self) -> None:
         chain = populated()
         async with running(chain) as node, linked(node) as link:
