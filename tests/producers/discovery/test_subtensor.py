@@ -256,6 +256,7 @@ class TestMending:
 
             assert (await read(link, retry_s=30)).block == 1001
             assert other.calls["state_call"] > 0
+            assert silent.connections == 1
 
     async def test_after_all_nodes_failed_the_first_is_tried_again(self) -> None:
         chain = populated()
