@@ -62,6 +62,7 @@ COMMANDS = (
             "Run the next cycle now, or the one that is running to its end, and show what comes out.",
         ),
     ),
+    Mounted("crypto", "producers.crypto_commands:crypto", "The key pair for which miners encrypt their endpoints."),
     Mounted("db", "projectors.commands:db", "The database of read models."),
     Mounted("env", "sim.commands:env", "Environments."),
     Mounted("policy", "sim.commands:policy", "Policies of our own."),

@@ -22,7 +22,7 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from events.event import Event
 from events.for_people import ForPeople
 from events.log import Draft, Stored
-from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.subjects import subject_of
 from events.weights import WeightsComputed, WeightsWithheld
@@ -34,6 +34,7 @@ TYPES: dict[str, type[Event]] = {
     for cls in (
         MinerDiscovered,
         MinerCommitmentChanged,
+        MinerCommitmentRejected,
         MinerDeparted,
         CyclePlanned,
         CycleSeeded,
@@ -52,7 +53,10 @@ TYPES: dict[str, type[Event]] = {
 }
 
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    (MinerDiscovered.type, 1): upcasts.in_the_clear,
+    (MinerCommitmentChanged.type, 1): upcasts.in_the_clear,
     (CyclePlanned.type, 1): upcasts.plan_1,
+    (CyclePlanned.type, 2): upcasts.plan_2,
     (EpisodeCompleted.type, 1): upcasts.completed_1,
     (EpisodeForfeited.type, 1): upcasts.forfeited_1,
 }

@@ -21,7 +21,7 @@ from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
-from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -138,8 +138,8 @@ def _(event: EpisodeAttemptFailed) -> str:
     return attempt(event, event.attempt)
 
 
-@subject_of.register(MinerDiscovered | MinerCommitmentChanged | MinerDeparted)
-def _(event: MinerDiscovered | MinerCommitmentChanged | MinerDeparted) -> str:
+@subject_of.register(MinerDiscovered | MinerCommitmentChanged | MinerCommitmentRejected | MinerDeparted)
+def _(event: MinerDiscovered | MinerCommitmentChanged | MinerCommitmentRejected | MinerDeparted) -> str:
     return miner(event.hotkey, event.ordinal)
 
 

@@ -14,7 +14,7 @@ from events.cycles import CyclePlanned
 from events.envelope import Clock, RecordedEvent, utc_now
 from events.ids import CycleId
 from events.log import Conflict, EventLog, LogUnavailable
-from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.queue import QueueUnavailable, TaskQueue
 from producers.blocks import BlockSource
 from producers.clock import sleep_until
@@ -125,7 +125,7 @@ class _Scheduler:
         self._settings = settings
         self._report = report
         self._clock = clock
-        self._discovery = Discovery(miners, log, clock=clock)
+        self._discovery = Discovery(miners, log, key=settings.endpoint_key, clock=clock)
         self._trouble = ""
 
     async def discover_for_ever(self) -> None:
@@ -145,7 +145,8 @@ class _Scheduler:
         self._trouble = ""
         if appended:
             kinds = Counter(type(event) for event in appended)
-            self._report(MinersChanged(kinds[MinerDiscovered], kinds[MinerCommitmentChanged], kinds[MinerDeparted]))
+            told = (MinerDiscovered, MinerCommitmentChanged, MinerDeparted, MinerCommitmentRejected)
+            self._report(MinersChanged(*(kinds[kind] for kind in told)))
 
     async def cycle_for_ever(self) -> None:
         await self.tidy_up(await self.newest())

@@ -26,6 +26,7 @@ from events.memory import MemoryLog, MemoryQueue
 from events.merkle import MerkleTree
 from events.queue import TaskQueue
 from events.rules import ScoringRules
+from events.sealed import EndpointKey
 from events.streams import TASKS
 from events.tasks import EpisodeTask
 from producers.blocks import ClockBlocks
@@ -70,6 +71,7 @@ def settings(
     eval_interval_s: float = 3600,
     master_key: bytes = MASTER_KEY,
     terms: EpisodeTerms = facts.TERMS,
+    endpoint_key: EndpointKey | None = None,
 ) -> SchedulerSettings:
     return SchedulerSettings(
         network=network,
@@ -82,6 +84,7 @@ def settings(
         discovery_interval_s=0.02,
         requeue_after_s=requeue_after_s,
         master_key=master_key,
+        endpoint_key=endpoint_key,
         versions={"mujoco": "3.3.0"},
     )
 

@@ -17,6 +17,7 @@ import pytest
 from events.ids import EnvId
 from sim.errors import SimulationFailed
 from sim.http.clock import GRACE_S
+from sim.http.failures import concealed
 from sim.http.policy import HttpPolicy
 from sim.policy import DETAIL_CHARS_MAX, Decision, PolicyFailed, PolicyFailure, TaskConfig
 from sim.rl_interface import Observation
@@ -319,3 +320,33 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+DEPLOYMENT = "95edf2b6-e18b-400a-8398-5573df10e5e4"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"no route to {DEPLOYMENT}.deployments.example", "no route to ..."),
+        (f"deployment {DEPLOYMENT} does not exist", "deployment ... does not exist"),
+        (f"https://{DEPLOYMENT.upper()}.Deployments.example/act", ".../act"),
+        ("nothing of it", "nothing of it"),
+    ],
+)
+def test_what_a_proxy_says_does_not_name_the_deployment(text: str, shown: str) -> None:
+    assert concealed(text, f"https://{DEPLOYMENT}.deployments.example") == shown
+
+
+def test_words_are_not_taken_for_ids() -> None:
+    assert concealed("the policy is down", "https://policy.example") == "the policy is down"
+
+
+def test_no_host_hides_nothing() -> None:
+    assert concealed("text", "no url") == concealed("text", "http://[") == concealed("text", "") == "text"
+
+
+async def test_a_name_at_the_end_of_what_is_shown_is_not_cut_but_hidden() -> None:
+    async with raw_server(act=says(http(b"x" * 195 + b"127.0.0.1", "502 Bad Gateway"))) as server:
+        failed = await failure(server.url)
+    assert failed.detail.endswith("xxx...'")
