@@ -2,6 +2,7 @@
 
 SourceTrouble       there is no snapshot to be had; what the log knows stays as it is
 ├── RosterRefused   (roster.py) the file is bad: file, line and reason
+├── ChainTrouble    (metagraph.py, with its kinds) the chain cannot be read
 └── StaleSnapshot   (discovery.py) the log knows a later block
 """
 
