@@ -26,6 +26,7 @@ import api.commands
 import consumers.audit.commands
 import consumers.commands
 import consumers.explaining.commands
+import consumers.rescoring.commands
 import consumers.signing.commands
 import events.commands
 import producers.commands
@@ -150,6 +151,7 @@ app.command("executor")(consumers.commands.executor)
 app.command("worker", hidden=True)(consumers.commands.worker)
 app.command("projector")(projectors.commands.projector)
 app.command("explain")(consumers.explaining.commands.explain)
+app.command("rescore")(consumers.rescoring.commands.rescore)
 app.add_typer(consumers.audit.commands.audit, name="audit")
 app.add_typer(consumers.audit.commands.episode, name="episode")
 app.add_typer(consumers.signing.commands.identity, name="identity")
