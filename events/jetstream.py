@@ -7,7 +7,8 @@ from the stream's leader and the ids compared:
 | at the subject stands        | so                                                          |
 |------------------------------|-------------------------------------------------------------|
 | an event with our id         | it is done                                                  |
-| what was expected            | it is sent again, with the same ids, after a pause          |
+| what was expected            | it is sent again, with the same ids, after a pause; or, if  |
+|                              | the log has gone past `log_ends_at`, `Conflict`             |
 | anything else                | `Conflict`                                                  |
 
 A copy that arrives late does no harm: the server refuses it, because its subject is taken by then.
@@ -91,6 +92,7 @@ class JetStreamLog:
             left = [draft for draft in left if draft.subject not in done]
             if not left:
                 return [done[draft.subject] for draft in drafts]
+            await self._check_end(left[0])
             if not await patience.pause():
                 raise LogUnavailable(
                     f"{left[0].subject} and {len(left) - 1} more not appended in {self._patience_s:g} s: {reason};"
@@ -132,6 +134,15 @@ class JetStreamLog:
             elif sequence != draft.expected_last:
                 raise Conflict(draft.subject, draft.expected_last, sequence)
         return done
+
+    async def _check_end(self, draft: Draft) -> None:
+        """Whether the log still ends where the event has to follow. One that it has not by now it can never have.
+
+        Raises:
+            Conflict: it does not.
+        """
+        if draft.log_ends_at is not None and (end := await self.last_sequence()) != draft.log_ends_at:
+            raise Conflict("the whole log", draft.log_ends_at, end)
 
     async def _get(self, which: dict[str, str | int]) -> Stored | None:
         found = await lookup.patiently(lambda: lookup.message(self._connection, which), self._patience_s)
