@@ -30,6 +30,7 @@ import consumers.rescoring.commands
 import consumers.signing.commands
 import events.commands
 import producers.commands
+import producers.rules.commands
 import projectors.commands
 import sim.commands
 from api.commands import ApiOptions
@@ -50,6 +51,7 @@ from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.keys import SigningKey
 from events.log import EventLog, LogError, Stored
+from events.newest import newest_cycle
 from events.queue import QueueError
 from events.secret_file import SecretRefused
 from events.server import EmbeddedNats, EmbeddedNatsError
@@ -57,7 +59,6 @@ from events.statements import StatementError
 from events.weights import WeightsComputed, WeightsWithheld
 from producers.commands import CycleOptions, NetworkOptions, Scheduling, ScoringOptions, schedule, scored_event
 from producers.cycles.conductor import CycleError
-from producers.cycles.scheduler import newest_cycle
 from producers.discovery.source import SourceTrouble
 from projectors.checkpoint import LogReplaced
 from projectors.commands import DatabaseOptions
@@ -156,6 +157,7 @@ app.add_typer(consumers.audit.commands.audit, name="audit")
 app.add_typer(consumers.audit.commands.episode, name="episode")
 app.add_typer(consumers.signing.commands.identity, name="identity")
 app.add_typer(producers.commands.cycle, name="cycle")
+app.add_typer(producers.rules.commands.rules, name="rules")
 app.add_typer(projectors.commands.db, name="db")
 app.add_typer(sim.commands.env, name="env")
 app.add_typer(sim.commands.policy, name="policy")

@@ -22,6 +22,7 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from events.event import Event
 from events.log import Draft, Stored
 from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.subjects import subject_of
 from events.weights import WeightsComputed, WeightsWithheld
@@ -47,6 +48,8 @@ TYPES: dict[str, type[Event]] = {
         KeyAnnounced,
         RootSigned,
         WeightsSigned,
+        RulesAnnounced,
+        ShadowScored,
     )
 }
 
@@ -70,10 +73,10 @@ class MalformedEvent(CodecError):
     """The log holds something that is no event of ours, or was altered."""
 
 
-def draft(envelope: Envelope[Event]) -> Draft:
-    """The event as it will stand in the log, expecting its subject to be empty."""
+def draft(envelope: Envelope[Event], *, log_ends_at: int | None = None) -> Draft:
+    """The event as it will stand in the log, expecting its subject to be empty, and the log's end as in `Draft`."""
     subject = subject_of(envelope.event)
-    return Draft(subject, envelope.id, encode(envelope, subject))
+    return Draft(subject, envelope.id, encode(envelope, subject), log_ends_at=log_ends_at)
 
 
 def encode(envelope: Envelope[Event], subject: str) -> bytes:

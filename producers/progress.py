@@ -53,6 +53,14 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class RulesOverruled:
+    """Announced rules count in the cycle, and not those of the scheduler's own settings: where they differ."""
+
+    cycle: CycleId
+    differ: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seeded:
     """The cycle has its seeds."""
 
@@ -134,6 +142,7 @@ Progress = (
     | CyclePending
     | CycleIdle
     | Planned
+    | RulesOverruled
     | Seeded
     | Queued
     | Advanced

@@ -27,7 +27,7 @@ def document(result: Rescored) -> dict[str, object]:
     """As JSON values, numbers that may be large or have digits as text."""
     return {
         "cycle": result.cycle,
-        "rules": [{"name": it.name, "published": it.published, "other": it.other} for it in result.rules],
+        "rules": [{"name": it.name, "published": it.value, "other": it.other} for it in result.rules],
         "published_withheld": _withheld(result.published_withheld),
         "other_withheld": _withheld(result.other_withheld),
         "miners": [
@@ -50,7 +50,7 @@ def _rules(result: Rescored) -> RenderableType:
     for name in ("rule", "published", "other"):
         table.add_column(name)
     for rule in result.rules:
-        table.add_row(rule.name, rule.published, rule.other)
+        table.add_row(rule.name, rule.value, rule.other)
     return table
 
 

@@ -11,17 +11,8 @@ from consumers.scoring.weighing import Weighed, weigh_under
 from events.cycles import CyclePlanned
 from events.ids import CycleId, Hotkey, Uid
 from events.rule_changes import Withheld
-from events.rules import ScoringRules
+from events.rules import RuleDiffers, ScoringRules, rules_that_differ
 from events.weights import MinerStanding, WeightsComputed, WeightsWithheld
-
-
-@dataclass(frozen=True, slots=True)
-class RuleDiffers:
-    """One rule that is not the same, as it stands in events."""
-
-    name: str
-    published: str
-    other: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +61,6 @@ def rescore(
         other_withheld=other.withheld,
         miners=tuple(sorted(miners, key=lambda it: (_place(it.published), _place(it.other), it.uid))),
     )
-
-
-def rules_that_differ(published: ScoringRules, other: ScoringRules) -> tuple[RuleDiffers, ...]:
-    """Those of another value; 2 and 2.0 are the same."""
-    names = ScoringRules.model_fields
-    values = ((name, getattr(published, name), getattr(other, name)) for name in names)
-    return tuple(RuleDiffers(name, str(old), str(new)) for name, old, new in values if old != new)
 
 
 def _as_weighed(published: WeightsComputed | WeightsWithheld) -> Weighed:

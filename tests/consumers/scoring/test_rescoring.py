@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from consumers.scoring.rates import tally
-from consumers.scoring.rescoring import Rescored, RuleDiffers, rescore
+from consumers.scoring.rescoring import Rescored, rescore
 from consumers.scoring.weighing import weigh, weigh_under
-from events.rules import PointScheme, ScoringRules
+from events.rules import PointScheme, RuleDiffers, ScoringRules
 from events.weights import WeightsComputed, WithheldReason
 from tests.controls import facts
 from tests.controls.sealed_cycles import outcomes_of
