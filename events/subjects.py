@@ -52,6 +52,11 @@ def plan(number: CycleId) -> str:
     return f"evt.cycle.{number}.plan"
 
 
+def outcomes(number: CycleId) -> str:
+    """The filter that selects the outcomes of one cycle."""
+    return f"evt.cycle.{number}.episode.>"
+
+
 def seed(number: CycleId) -> str:
     return f"evt.cycle.{number}.seed"
 

@@ -7,20 +7,25 @@ import asyncio
 import structlog
 
 from consumers.catching_up import CatchingUp, run_catching_up
-from consumers.scoring.evidence import Evidence, read_evidence, read_plan
+from consumers.scoring.evidence import Evidence, read_abandoned, read_evidence
+from consumers.scoring.rates import tally
+from consumers.scoring.shadow import shadows
 from consumers.scoring.weighing import weigh
 from events import subjects
+from events.announced_rules import read_announced
 from events.codec import decode, draft
 from events.cycles import CycleAbandoned, CycleSealed
 from events.envelope import RecordedEvent
 from events.event import Event
 from events.log import Conflict
+from events.rule_changes import ShadowScored
 from events.weights import WeightsComputed, WeightsWithheld
 
 SOURCE = "/kinitro/scoring"
 DURABLE = "scoring"
 
 Ended = CycleSealed | CycleAbandoned
+Result = WeightsComputed | WeightsWithheld | ShadowScored
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -30,7 +35,7 @@ class WeightsDisagree(Exception):
 
 
 class Scoring(CatchingUp):
-    """Computes the weights of every cycle that has ended.
+    """Computes the weights of every cycle that has ended, and what announced rules would have given.
 
     Raises, beside what `catch_up` does:
         EvidenceRefused: a cycle's events are not what its seal says.
@@ -46,10 +51,7 @@ class Scoring(CatchingUp):
             return
         evidence = await self._evidence(ended)
         weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended)
-        try:
-            await self._events.append([draft(recorded.envelope.follow(weights, source=SOURCE))])
-        except Conflict:
-            await self._adopt(weights)
+        await self._append(recorded, weights, *await self._shadows(evidence))
         log.info(weights.type, cycle=weights.cycle, **_summary(weights))
 
     async def _evidence(self, ended: Ended) -> Evidence:
@@ -57,15 +59,29 @@ class Scoring(CatchingUp):
             case CycleSealed():
                 return await read_evidence(self._events, ended)
             case CycleAbandoned():
-                return Evidence(await read_plan(self._events, ended.cycle), ())
+                return await read_abandoned(self._events, ended.cycle)
 
-    async def _adopt(self, ours: WeightsComputed | WeightsWithheld) -> None:
-        stored = await self._events.last(subjects.weights(ours.cycle))
-        assert stored is not None, "a conflict means that an event stands there"
-        theirs = decode(stored).event
+    async def _shadows(self, evidence: Evidence) -> list[ShadowScored]:
+        plan = evidence.plan
+        stored = await self._events.last(subjects.plan(plan.cycle))
+        assert stored is not None, "it was read just now"
+        announced = [it.event for it in await read_announced(self._events) if it.sequence < stored.sequence]
+        return await asyncio.to_thread(lambda: shadows(plan, tally(plan, evidence.outcomes), announced))
+
+    async def _append(self, cause: RecordedEvent[Event], *results: Result) -> None:
+        """All at once, so that whoever sees weights sees their shadows too; or finds there what they have to be."""
+        try:
+            await self._events.append([draft(cause.envelope.follow(event, source=SOURCE)) for event in results])
+        except Conflict:
+            for event in results:
+                await self._adopt(event)
+
+    async def _adopt(self, ours: Result) -> None:
+        stored = await self._events.last(subjects.subject_of(ours))
+        theirs = decode(stored).event if stored else None
         if theirs != ours:
             raise WeightsDisagree(
-                f"cycle {ours.cycle}: at sequence {stored.sequence} stands {theirs!r}, its events give {ours!r}"
+                f"cycle {ours.cycle}: at {subjects.subject_of(ours)} stands {theirs!r}, its events give {ours!r}"
             )
 
 
