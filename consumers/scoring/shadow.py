@@ -15,10 +15,11 @@ def shadows(plan: CyclePlanned, tallies: Tallies, announced: Iterable[RulesAnnou
 
     `announced` are those in the log before the plan: what comes later is for the next cycle.
     """
-    return [_shadow(plan, tallies, rules) for rules in pending(plan.cycle, [*announced])]
+    return [shadow(plan, tallies, rules) for rules in pending(plan.cycle, [*announced])]
 
 
-def _shadow(plan: CyclePlanned, tallies: Tallies, announced: RulesAnnounced) -> ShadowScored:
+def shadow(plan: CyclePlanned, tallies: Tallies, announced: RulesAnnounced) -> ShadowScored:
+    """The cycle under the rules of one."""
     weighed = weigh_under(announced.rules, plan, tallies)
     return ShadowScored(
         cycle=plan.cycle,
