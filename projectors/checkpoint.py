@@ -23,6 +23,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, func,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from events.for_people import ForPeople
 from events.log import EventLog
 from projectors.database import NO_SUCH_TABLE, sqlstate
 
@@ -51,7 +52,7 @@ class Fenced(ProjectionError):
     """Another projector has moved the checkpoint, or a rebuild has swapped the tables."""
 
 
-class LogReplaced(ProjectionError):
+class LogReplaced(ProjectionError, ForPeople):
     """The log is not the one that was projected, or has lost its end. Nothing is written from it."""
 
 
