@@ -92,7 +92,6 @@ class JetStreamLog:
             left = [draft for draft in left if draft.subject not in done]
             if not left:
                 return [done[draft.subject] for draft in drafts]
-            await self._check_end(left[0])
             if not await patience.pause():
                 raise LogUnavailable(
                     f"{left[0].subject} and {len(left) - 1} more not appended in {self._patience_s:g} s: {reason};"
@@ -110,7 +109,7 @@ class JetStreamLog:
         """Sequences by subject of those that are in the log after all, as far as it can be learned now.
 
         Raises:
-            Conflict: another event stands where one of them was to be.
+            Conflict: another event stands where one of them was to be, or the log has gone past where it had to end.
             StreamMismatch: there is no such stream.
         """
         slots = asyncio.Semaphore(LOOKUPS_MAX)
@@ -119,6 +118,9 @@ class JetStreamLog:
             async with slots:
                 return await lookup.message(self._connection, {"last_by_subj": draft.subject})
 
+        end = await self._end(
+            drafts
+        )  # before the subjects: what is not there now, and has to follow less, never will be
         answers = await asyncio.gather(*map(look, drafts), return_exceptions=True)
         done = {}
         for draft, found in zip(drafts, answers, strict=True):
@@ -133,16 +135,20 @@ class JetStreamLog:
                 done[draft.subject] = sequence
             elif sequence != draft.expected_last:
                 raise Conflict(draft.subject, draft.expected_last, sequence)
+            elif draft.log_ends_at is not None and end is not None and end > draft.log_ends_at:
+                raise Conflict("the whole log", draft.log_ends_at, end)
         return done
 
-    async def _check_end(self, draft: Draft) -> None:
-        """Whether the log still ends where the event has to follow. One that it has not by now it can never have.
-
-        Raises:
-            Conflict: it does not.
-        """
-        if draft.log_ends_at is not None and (end := await self.last_sequence()) != draft.log_ends_at:
-            raise Conflict("the whole log", draft.log_ends_at, end)
+    async def _end(self, drafts: Sequence[Draft]) -> int | None:
+        """Where the log ends, if that matters to one of them and can be learned now."""
+        if all(draft.log_ends_at is None for draft in drafts):
+            return None
+        try:
+            return (await lookup.head(self._connection)).last_sequence
+        except NoAnswer:
+            return None
+        except Refused as error:
+            raise lookup.refusal(error) from error
 
     async def _get(self, which: dict[str, str | int]) -> Stored | None:
         found = await lookup.patiently(lambda: lookup.message(self._connection, which), self._patience_s)
