@@ -118,9 +118,8 @@ class JetStreamLog:
             async with slots:
                 return await lookup.message(self._connection, {"last_by_subj": draft.subject})
 
-        end = await self._end(
-            drafts
-        )  # before the subjects: what is not there now, and has to follow less, never will be
+        # The end before the subjects: what is not at its subject afterwards cannot come any more.
+        end = await self._end(drafts)
         answers = await asyncio.gather(*map(look, drafts), return_exceptions=True)
         done = {}
         for draft, found in zip(drafts, answers, strict=True):
