@@ -44,6 +44,11 @@ COMMANDS = (
         "Say in which episodes of a cycle two miners differ, and whether that separates them.",
     ),
     Mounted(
+        "rescore",
+        "consumers.rescoring.commands:rescore",
+        "Show a cycle's scores and weights under other rules, beside the published ones.",
+    ),
+    Mounted(
         "scheduler",
         "api.together.scheduler:scheduler",
         "Discover miners, conduct cycles, score those that are sealed, and sign what came out.",
@@ -68,6 +73,7 @@ COMMANDS = (
         ),
     ),
     Mounted("crypto", "producers.crypto_commands:crypto", "The key pair for which miners encrypt their endpoints."),
+    Mounted("rules", "producers.rules.commands:rules", "The scoring rules: in force, and announced."),
     Mounted("db", "projectors.commands:db", "The database of read models."),
     Mounted("env", "sim.commands:env", "Environments."),
     Mounted("policy", "sim.commands:policy", "Policies of our own."),

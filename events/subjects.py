@@ -10,6 +10,8 @@ evt.weights.<n>                                                 WeightsComputed 
 evt.signed.root.<n>                                             RootSigned
 evt.signed.weights.<n>                                          WeightsSigned
 evt.identity.<ordinal>                                          KeyAnnounced
+evt.rules.<n>                                                   RulesAnnounced, to count from cycle n
+evt.shadow.<n>.<m>                                              ShadowScored: cycle n under the rules for cycle m
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -34,6 +37,7 @@ WEIGHTS = "evt.weights.*"
 SIGNED = "evt.signed.>"
 SIGNED_ROOTS = "evt.signed.root.*"
 IDENTITY = "evt.identity.*"
+RULES = "evt.rules.*"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
@@ -47,6 +51,11 @@ def cycle(number: CycleId) -> str:
 
 def plan(number: CycleId) -> str:
     return f"evt.cycle.{number}.plan"
+
+
+def outcomes(number: CycleId) -> str:
+    """The filter that selects the outcomes of one cycle."""
+    return f"evt.cycle.{number}.episode.>"
 
 
 def seed(number: CycleId) -> str:
@@ -71,6 +80,19 @@ def signed_weights(number: CycleId) -> str:
 
 def identity(ordinal: int) -> str:
     return f"evt.identity.{ordinal}"
+
+
+def rules(from_cycle: CycleId) -> str:
+    return f"evt.rules.{from_cycle}"
+
+
+def shadow(number: CycleId, rules_from: CycleId) -> str:
+    return f"evt.shadow.{number}.{rules_from}"
+
+
+def shadows(number: CycleId) -> str:
+    """The filter that selects what all announced rules would have given in one cycle."""
+    return f"evt.shadow.{number}.*"
 
 
 class OfEpisode(Protocol):
@@ -177,3 +199,13 @@ def _(event: WeightsSigned) -> str:
 @subject_of.register
 def _(event: KeyAnnounced) -> str:
     return identity(event.ordinal)
+
+
+@subject_of.register
+def _(event: RulesAnnounced) -> str:
+    return rules(event.cycle)
+
+
+@subject_of.register
+def _(event: ShadowScored) -> str:
+    return shadow(event.cycle, event.rules_from_cycle)

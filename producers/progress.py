@@ -62,6 +62,14 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class RulesOverruled:
+    """Announced rules count in the cycle, and not those of the scheduler's own settings: where they differ."""
+
+    cycle: CycleId
+    differ: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Seeded:
     """The cycle has its seeds."""
 
@@ -144,6 +152,7 @@ Progress = (
     | CycleIdle
     | Planned
     | LeftOut
+    | RulesOverruled
     | Seeded
     | Queued
     | Advanced

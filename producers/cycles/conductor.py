@@ -20,6 +20,7 @@ from functools import cached_property
 from itertools import islice
 
 from events import subjects
+from events.announced_rules import read_announced
 from events.codec import draft
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
 from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
@@ -28,6 +29,7 @@ from events.for_people import ForPeople
 from events.ids import CycleId, EpisodeKey, Uid
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.queue import QueueUnavailable, TaskQueue
+from events.rules import rules_that_differ
 from events.sealed import EndpointKey
 from events.seeds import commitment_to, cycle_secret
 from producers.blocks import BlockSource
@@ -41,7 +43,7 @@ from producers.cycles.state import CycleEnd, CycleState, Step, next_step
 from producers.cycles.tasks import EpisodeTasks, endpoints
 from producers.cycles.watch import Silence, Watch
 from producers.discovery.registry import Registry
-from producers.progress import Ended, LeftOut, Queued, Report, Retrying
+from producers.progress import Ended, LeftOut, Queued, Report, Retrying, RulesOverruled
 from producers.retry import retried
 
 SOURCE = "/kinitro/conductor"
@@ -162,14 +164,20 @@ class _Conductor:
             raise OutOfTurn(
                 f"cycle {self._cycle} cannot begin: cycle {self._cycle - 1} has not ended; conduct it first"
             )
+        block = await self._blocks.current()
+        end = await self._log.last_sequence()
         registry = Registry()
         await registry.catch_up(self._log)
-        plan = plan_cycle(self._cycle, registry, self._settings, await self._blocks.current())
+        announced = [it.event for it in await read_announced(self._log)]
+        plan = plan_cycle(self._cycle, registry, self._settings, block, announced)
         if isinstance(plan, str):
             raise NothingToEvaluate(plan)
         if uids := left_out(registry, self._settings):
             self._report(LeftOut(self._cycle, uids))
-        await self._append(begin(plan, source=SOURCE, time=self._clock()))
+        # Rules that are announced before the plan count in it: with anything new in the log, it is planned anew.
+        await self._log.append([draft(begin(plan, source=SOURCE, time=self._clock()), log_ends_at=end)])
+        if differ := rules_that_differ(plan.rules, self._settings.rules):
+            self._report(RulesOverruled(self._cycle, tuple(map(str, differ))))
 
     async def _seed(self) -> None:
         plan, deadline = self._checked_plan(), self._state.deadline

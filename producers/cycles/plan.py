@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from events.cycles import CyclePlanned, RosterEntry
 from events.ids import CycleId, Uid
+from events.rule_changes import RulesAnnounced, in_force
 from events.seeds import commitment_to, cycle_secret
 from producers.blocks import Block
 from producers.cycles.settings import SchedulerSettings
@@ -11,8 +14,18 @@ from producers.discovery.commitments import endpoint_of
 from producers.discovery.registry import KnownMiner, Registry
 
 
-def plan_cycle(cycle: CycleId, registry: Registry, settings: SchedulerSettings, block: Block) -> CyclePlanned | str:
-    """The plan of a cycle over all registered miners that can be reached, by uid; or why there can be none."""
+def plan_cycle(
+    cycle: CycleId,
+    registry: Registry,
+    settings: SchedulerSettings,
+    block: Block,
+    announced: Iterable[RulesAnnounced] = (),
+) -> CyclePlanned | str:
+    """The plan of a cycle over all registered miners that can be reached, by uid; or why there can be none.
+
+    Where any of the announced rules count in it, they win over those of the settings.
+    """
+    rules = in_force(cycle, announced)
     roster = tuple(
         RosterEntry(uid=miner.uid, hotkey=miner.hotkey, commitment=miner.commitment)
         for miner in registry.holders()
@@ -31,7 +44,7 @@ def plan_cycle(cycle: CycleId, registry: Registry, settings: SchedulerSettings, 
         environments=settings.environments,
         episodes_per_environment=settings.episodes_per_env,
         terms=settings.terms,
-        rules=settings.rules,
+        rules=rules.rules if rules else settings.rules,
         deadline_s=settings.deadline_s,
         versions=settings.versions,
         secret_commitment=commitment_to(cycle_secret(settings.master_key, cycle)),

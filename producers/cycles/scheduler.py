@@ -15,6 +15,7 @@ from events.envelope import Clock, RecordedEvent, utc_now
 from events.ids import CycleId
 from events.log import Conflict, EventLog, LogUnavailable
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
+from events.newest import newest_cycle
 from events.queue import QueueUnavailable, TaskQueue
 from producers.blocks import BlockSource
 from producers.clock import sleep_until
@@ -88,24 +89,6 @@ async def run_cycle_once(
         end = await scheduler.conduct(cycle)
         if cycle == until_cycle:
             return end
-
-
-async def newest_cycle(log: EventLog) -> CycleId:
-    """The number of the newest cycle that has a plan; 0 for none. Cycles are consecutive, so it can be bisected.
-
-    Raises:
-        LogUnavailable: no answer in time.
-    """
-    planned, unplanned = 0, 1
-    while await log.last(subjects.plan(CycleId(unplanned))) is not None:
-        planned, unplanned = unplanned, unplanned * 2
-    while unplanned - planned > 1:
-        middle = (planned + unplanned) // 2
-        if await log.last(subjects.plan(CycleId(middle))) is None:
-            unplanned = middle
-        else:
-            planned = middle
-    return CycleId(planned)
 
 
 class _Scheduler:

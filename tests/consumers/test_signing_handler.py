@@ -112,7 +112,7 @@ async def test_a_result_is_signed_although_the_durable_was_lost(bus: Bus) -> Non
     async with running(bus):
         await scored(bus.log, 1)
         await eventually(has(bus.log, subjects.signed_weights(CycleId(1))))
-        await bus.connection.api(f"CONSUMER.DELETE.{EVENTS}.{DURABLE}")
+        await bus.lose_consumer(EVENTS, DURABLE)
         await scored(bus.log, 2)
         await eventually(has(bus.log, subjects.signed_weights(CycleId(2))))
 

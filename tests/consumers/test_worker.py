@@ -146,7 +146,7 @@ async def test_poison_leaves_the_queue_and_the_worker_goes_on(bus: Bus) -> None:
 
 async def test_a_lost_durable_is_made_again(bus: Bus) -> None:
     async with served(lazy) as policy, running_worker(bus):
-        await bus.connection.api(f"CONSUMER.DELETE.{TASKS}.{WORKERS}")
+        await bus.lose_consumer(TASKS, WORKERS)
         await bus.queue.put([task(endpoint=policy.url, terms=TERMS)])
         await eventually(bus.is_empty)
     assert len(await bus.facts()) == 1

@@ -38,6 +38,7 @@ from events.miners import (
     MinerDeparted,
     MinerDiscovered,
 )
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.rules import ScoringRules
 from events.sealed import EndpointKey, seal
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
@@ -318,6 +319,8 @@ def one_of_each() -> list[Event]:
         root_signed(),
         weights_signed(),
         key_announced(),
+        rules_announced(),
+        shadow_scored(),
     ]
 
 
@@ -338,6 +341,23 @@ def weights_signed(cycle: int = 1) -> WeightsSigned:
 def key_announced(ordinal: int = 1) -> KeyAnnounced:
     statement = f'{{"kind":"kinitro/key/1","ordinal":{ordinal}}}'
     return KeyAnnounced(ordinal=ordinal, statement=statement, signature=signature(), previous=None)
+
+
+def rules_announced(cycle: int = 3, *, rules: ScoringRules | None = None) -> RulesAnnounced:
+    warmer = ScoringRules(temperature=Decimal("2.0"))
+    return RulesAnnounced(cycle=CycleId(cycle), rules=rules or warmer, note="warmer")
+
+
+def shadow_scored(cycle: int = 1, rules_from: int = 3) -> ShadowScored:
+    computed = weights_computed(cycle)
+    return ShadowScored(
+        cycle=CycleId(cycle),
+        rules_from_cycle=CycleId(rules_from),
+        epsilons=computed.epsilons,
+        standings=computed.standings,
+        weights_u16=computed.weights_u16,
+        withheld=None,
+    )
 
 
 def whole_cycle(cycle: int = 1) -> list[Event]:

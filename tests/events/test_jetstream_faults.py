@@ -117,6 +117,19 @@ async def test_an_append_whose_answer_is_lost_with_the_connection_is_done(
     assert await event_log.last_sequence() == number
 
 
+@pytest.mark.parametrize("others", [0, 1])
+async def test_an_append_that_had_to_follow_the_newest_is_done_although_its_answer_was_lost(
+    link: Link, behind_link: JetStreamLog, event_log: JetStreamLog, others: int
+) -> None:
+    link.answers_pass = False
+    appending = asyncio.create_task(behind_link.append([a_draft("evt.a")._replace(log_ends_at=0)]))
+    await link.swallowed.wait()
+    await event_log.append(drafts(others))
+    link.answers_pass = True
+    link.cut()
+    assert await appending == [1]
+
+
 @pytest.mark.slow
 async def test_an_append_whose_answer_never_comes_is_done(
     link: Link, behind_link: JetStreamLog, event_log: JetStreamLog

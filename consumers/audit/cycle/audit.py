@@ -9,6 +9,7 @@ from consumers.audit.cycle.evidence import check_events, check_export, check_pla
 from consumers.audit.cycle.fold import CycleFold, Placed
 from consumers.audit.cycle.lines import Export, NotATrailer
 from consumers.audit.cycle.results import Scored, check_results
+from consumers.audit.cycle.shadows import check_shadows
 from consumers.audit.cycle.signatures import check_signature
 from consumers.audit.cycle.verdicts import (
     CycleAudit,
@@ -99,3 +100,5 @@ def _results(fold: CycleFold, end: Placed) -> Iterator[Verdict]:
             where=weights.line.where,
         )
         yield from check_results(scored)
+        if (shadows := check_shadows(fold, scored.plan, scored.tallies)) is not None:
+            yield shadows

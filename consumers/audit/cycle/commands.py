@@ -78,7 +78,7 @@ def audit_cycle(
     results: list[CycleAudit] = []
 
     async def main() -> None:
-        async with _opened(context.obj, source, log) as (events, cases):
+        async with opened(context.obj, source, log) as (events, cases):
             result = await run_audit(CycleId(cycle), events, cases, wanted, pinned)
         results.append(result)
         if as_json:
@@ -158,9 +158,10 @@ def _progress() -> Iterator[Progress]:
 
 
 @asynccontextmanager
-async def _opened(
+async def opened(
     servers: Servers, source: CycleSourceOptions, log: LogOptions
 ) -> AsyncIterator[tuple[CycleSource, episodes.Source | None]]:
+    """Who has the events of a cycle, and who has recordings, as far as anybody was named."""
     if source.api_url is not None:
         async with aiohttp.ClientSession() as session:
             cases = episodes.ApiSource(session, source.api_url)

@@ -12,6 +12,8 @@ from consumers.audit.cycle.lines import NotATrailer
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.export import Trailer
+from events.rule_changes import in_force
+from events.rules import rules_that_differ
 from events.seeds import SeedMaterial, commitment_to
 from events.signed import RootSigned, WeightsSigned
 
@@ -78,11 +80,21 @@ def _plan_differs(fold: CycleFold) -> Iterator[Difference]:
     if (missing := fold.episodes.first_missing()) is not None:
         yield Difference("the outcomes", f"one of episode {missing.id}", "none")
     planned = cast("CyclePlanned", plan.recorded.event)
+    yield from _rules_differ(fold, planned, plan)
     if seed is not None:
         yield from _seed_differs(planned, seed)
     if end is not None:
         yield from _end_differs(planned, end)
         yield from _lineage_differs(fold)
+
+
+def _rules_differ(fold: CycleFold, plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:
+    """Without an announcement the operator's own rules count, whichever they are."""
+    announced = in_force(plan.cycle, (it for _, it in fold.rules.values()))
+    if announced is not None and (differ := rules_that_differ(announced.rules, plan.rules)):
+        first = differ[0]
+        expected = f"{first.value}, announced to count from cycle {announced.cycle}"
+        yield Difference(f"{placed.line.where}, rule {first.name}", expected, first.other)
 
 
 def _seed_differs(plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:

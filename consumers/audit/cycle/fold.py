@@ -25,6 +25,7 @@ from events.event import Event
 from events.ids import CycleId
 from events.log import Stored
 from events.merkle import MerkleTree
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -41,7 +42,10 @@ OfCycle = (
     | WeightsWithheld
     | RootSigned
     | WeightsSigned
+    | ShadowScored
 )
+OfAll = KeyAnnounced | RulesAnnounced
+"""Of no one cycle: the export of each holds all of them."""
 
 CONTENT = "application/json"
 
@@ -83,7 +87,12 @@ class CycleFold:
         self.one: dict[type[Event], Placed] = {}
         self.keys: list[tuple[Line, KeyAnnounced]] = []
         self._key_before: Envelope[Event] | None = None
+        self.rules: dict[CycleId, tuple[Line, RulesAnnounced]] = {}
+        """Announced before the plan, by the cycle from which they count."""
+        self.shadows: dict[CycleId, Placed] = {}
+        """By the cycle from which their rules count."""
         self.episodes: Episodes | None = None
+        self._announced: set[CycleId] = set()
         self._keep_claims = keep_claims
 
     @property
@@ -134,7 +143,7 @@ class CycleFold:
         if content != CONTENT:
             self.differ(Name.EVENTS, Difference(line.where, f"the datacontenttype {CONTENT}", str(content)))
         event = recorded.event
-        if not (isinstance(event, KeyAnnounced) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
+        if not (isinstance(event, OfAll) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
             self.foreign = self.foreign or (event.cycle if isinstance(event, OfCycle) else None)
             expected = f"events of cycle {self.cycle}, and of no other"
             self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
@@ -152,6 +161,12 @@ class CycleFold:
             case KeyAnnounced() as announced:
                 self._follow_key(line, recorded)
                 self.keys.append((line, announced))
+                return None
+            case RulesAnnounced() as rules:
+                self._take_rules(line, rules)
+                return None
+            case ShadowScored() as shadow:
+                self._take_shadow(line, recorded, shadow)
                 return None
             case EpisodeCompleted() | EpisodeForfeited() | EpisodeAbandoned() as outcome:
                 self._take_outcome(line, outcome)
@@ -188,6 +203,20 @@ class CycleFold:
         self._come_after(line, CycleSeeded, failed.type)
         if self.episodes is not None:
             self.differ(Name.PLAN, self.episodes.attempt(failed, line.where))
+
+    def _take_rules(self, line: Line, announced: RulesAnnounced) -> None:
+        if announced.cycle in self._announced:
+            found = "a second one"
+            self.differ(Name.PLAN, Difference(line.where, f"one announcement for cycle {announced.cycle}", found))
+        elif CyclePlanned not in self.one:
+            self.rules[announced.cycle] = (line, announced)
+        self._announced.add(announced.cycle)
+
+    def _take_shadow(self, line: Line, recorded: RecordedEvent[Event], shadow: ShadowScored) -> None:
+        if shadow.rules_from_cycle in self.shadows:
+            self.differ(Name.PLAN, Difference(line.where, f"one event at {recorded.subject}", "a second one"))
+        else:
+            self.shadows[shadow.rules_from_cycle] = Placed(line, recorded)
 
     def _take_one(self, line: Line, recorded: RecordedEvent[Event]) -> None:
         event, kind = recorded.event, _KINDS[type(recorded.event)]

@@ -45,7 +45,8 @@ class Name(StrEnum):
     EVENTS = "events"
     """Each line is an event of this cycle, at the subject that it has to have."""
     PLAN = "plan"
-    """Plan, seed, one outcome for each planned episode and no other, end, weights: in this order. The secret."""
+    """Plan, seed, one outcome for each planned episode and no other, end, weights: in this order. The secret; and
+    the rules, where any were announced."""
     ROOT = "root"
     """The end speaks of these events: their Merkle root and how many they are."""
     SIGNATURE = "signature"
@@ -56,6 +57,8 @@ class Name(StrEnum):
     POINTS = "points"
     WEIGHTS = "weights"
     U16 = "u16"
+    SHADOW = "shadow"
+    """What rules that were announced would have given. Only where there are some."""
     EPISODES = "episodes"
     """Some episodes, run again."""
 
