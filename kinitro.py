@@ -30,6 +30,7 @@ import consumers.signing.commands
 import events.commands
 import producers.commands
 import projectors.commands
+import projectors.replay_command
 import sim.commands
 from api.commands import ApiOptions
 from api.server import ListenError, listening
@@ -58,7 +59,7 @@ from producers.commands import CycleOptions, NetworkOptions, Scheduling, Scoring
 from producers.cycles.conductor import CycleError
 from producers.cycles.scheduler import newest_cycle
 from producers.discovery.source import SourceTrouble
-from projectors.checkpoint import LogReplaced
+from projectors.checkpoint import ProjectionError
 from projectors.commands import DatabaseOptions
 from projectors.database import DatabaseError, check_answers
 from projectors.server import EmbeddedPostgres, EmbeddedPostgresError
@@ -83,7 +84,7 @@ FOR_PEOPLE = (
     KeyRefused,
     ListenError,
     LogError,
-    LogReplaced,
+    ProjectionError,
     SecretRefused,
     Misused,
     QueueError,
@@ -149,6 +150,7 @@ app.command("api")(api.commands.serve)
 app.command("executor")(consumers.commands.executor)
 app.command("worker", hidden=True)(consumers.commands.worker)
 app.command("projector")(projectors.commands.projector)
+app.command("replay")(projectors.replay_command.replay)
 app.command("explain")(consumers.explaining.commands.explain)
 app.add_typer(consumers.audit.commands.audit, name="audit")
 app.add_typer(consumers.audit.commands.episode, name="episode")

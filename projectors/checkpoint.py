@@ -7,6 +7,7 @@ ProjectionError
 ├── Fenced               another projector has moved the checkpoint; reread it
 ├── LogReplaced          the log is not the one that was projected
 ├── ProjectionFailed     an event that it cannot project stopped it
+├── CannotReplay         the read model cannot be built from there, or not now
 ├── ProjectionBehind     it did not reach a sequence in time
 └── LogGap               the log delivered events that do not follow each other
 """
@@ -57,6 +58,10 @@ class LogReplaced(ProjectionError):
 
 class ProjectionFailed(ProjectionError):
     """The projection met an event that it cannot project, and stopped before it."""
+
+
+class CannotReplay(ProjectionError):
+    """The read model cannot be built from there, or not now; the message says what can be done."""
 
 
 class ProjectionBehind(ProjectionError):
@@ -127,7 +132,7 @@ async def verify(log: EventLog, name: str, checkpoint: Checkpoint) -> None:
     """
     if checkpoint.sequence == 0:
         return
-    remedy = "if that is intended, start the read models anew: kinitro db reset --force"
+    remedy = "if that is intended, make the read models anew from this log: kinitro replay --force"
     identity = await log.identity()
     if checkpoint.log_identity != identity:
         raise LogReplaced(

@@ -27,6 +27,16 @@ async def dump(engine: AsyncEngine) -> dict[str, list[str]]:
         }
 
 
+async def rows(engine: AsyncEngine, *, suffix: str = "") -> dict[str, list[str]]:
+    """All rows of all projections, sorted, as text; with the suffix of a schema, those there."""
+    found = {}
+    async with engine.connect() as connection:
+        for table in (table for projection in PROJECTIONS for table in projection.metadata.sorted_tables):
+            query = text(f"SELECT t::text FROM {table.schema}{suffix}.{table.name} t")
+            found[table.fullname] = sorted((await connection.scalars(query)).all())
+    return found
+
+
 async def counted(engine: AsyncEngine) -> Counter[str]:
     """The counters of all cycles together."""
     names = ("completed", "successful", "forfeited", "abandoned", "attempts_failed")

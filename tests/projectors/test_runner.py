@@ -161,7 +161,7 @@ async def test_another_log_is_refused_and_said_so_in_the_status(engine: AsyncEng
     await project(await log_of(*facts.whole_cycle()), engine, database_url)
     before = await dump(engine)
     other = await log_of(*facts.whole_cycle(), *facts.whole_cycle(2))
-    with pytest.raises(LogReplaced, match="kinitro db reset --force"):
+    with pytest.raises(LogReplaced, match="kinitro replay --force"):
         await run_projectors(other, database_url, stop=asyncio.Event())
     after = await dump(engine)
     assert {name: rows for name, rows in after.items() if "checkpoint" not in name} == {
