@@ -94,16 +94,6 @@ async def init(database_url: str) -> None:
             await schemas.ensure(engine, projection)
 
 
-async def reset(database_url: str) -> None:
-    """Empties the read models, in one transaction. The next projector fills them from the log.
-
-    Raises:
-        DatabaseUnavailable: PostgreSQL does not answer, or there is no such database.
-    """
-    async with _engine(database_url, WRITE_TIMEOUT_S) as engine, _translating(database_url):
-        await schemas.reset(engine, PROJECTIONS)
-
-
 async def status(log: EventLog | None, database_url: str) -> Status:
     """Where everything stands. Without a log (it may be away) the lag is not known.
 

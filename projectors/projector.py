@@ -87,7 +87,7 @@ class Projector:
             self.checkpoint = await checkpoint.read(connection)
 
     async def confirm(self) -> None:
-        """Looks whether the database still agrees: it may have been reset, or another projector be ahead.
+        """Looks whether the database still agrees: tables may have been swapped, or another projector be ahead.
 
         Raises:
             Fenced: it does not.

@@ -45,8 +45,7 @@ def replay(
 ) -> None:
     """Make read models anew beside the live ones, compare, and put them in their place.
 
-    Readers see no gap, and a projector may be running. The status is 0 whatever the comparison says: what is in
-    place afterwards is what the log says.
+    Readers see no gap, and a projector may be running.
     """
     wanted = chosen(models or [])
     if force and kept:

@@ -69,7 +69,7 @@ async def positions(connection: AsyncConnection, projections: Sequence[Projectio
 
 
 async def generations(connection: AsyncConnection, projections: Sequence[Projection]) -> list[int | None]:
-    """Which tables are live: other numbers after each swap, and after a reset."""
+    """Which tables are live: other numbers after each swap."""
     query = text("SELECT oid::bigint FROM pg_namespace WHERE nspname = :name")
     return [await connection.scalar(query.bindparams(name=it.name)) for it in projections]
 
@@ -81,19 +81,6 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         await connection.execution_options(isolation_level="REPEATABLE READ")
         async with connection.begin():
             yield connection
-
-
-async def reset(engine: AsyncEngine, projections: Sequence[Projection]) -> None:
-    """Empty tables for all of these, in one transaction: whatever was there is gone."""
-    async with _durable(engine) as connection:
-        for projection in projections:
-            await _lock_for_transaction(connection, projection)
-            for schema in (projection.name, next_of(projection), old_of(projection)):
-                await drop(connection, schema)
-            await connection.execution_options(
-                schema_translate_map={None: projection.name, projection.name: projection.name}
-            )
-            await create(connection, projection, projection.name)
 
 
 async def swap(engine: AsyncEngine, projection: Projection, built: Checkpoint, *, log_last_sequence: int) -> bool:

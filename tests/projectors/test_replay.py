@@ -245,7 +245,7 @@ async def test_models_of_another_log_are_replaced_only_where_that_is_wanted(
     assert await dump(engine) == before
     for it in await Replay(other, engine, PROJECTIONS, other_log=True).run():
         assert it.comparison == NotCompared("what was live was made from another log")
-    await project(other, engine, database_url)
+    await project(other, engine, database_url)  # goes on in them
 
 
 async def test_an_event_that_cannot_be_projected_leaves_all_live_tables(

@@ -16,12 +16,13 @@ from events.jetstream import JetStreamLog
 from events.log import Draft
 from events.memory import MemoryLog
 from events.streams import ensure_streams
+from projectors import schemas
 from projectors.checkpoint import LogReplaced, ProjectionBehind, ProjectionFailed, wait_for
 from projectors.cycles.project import PROJECTION as CYCLES
 from projectors.database import create_database, open_engine
 from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.miners.project import PROJECTION as MINERS
-from projectors.operations import init, reset, run_projectors, status
+from projectors.operations import init, run_projectors, status
 from projectors.runner import STOP_GRACE_S, Runner
 from projectors.topics import PROJECTIONS
 from projectors.weights.project import PROJECTION as WEIGHTS
@@ -197,18 +198,15 @@ async def test_a_log_that_is_replaced_while_it_is_followed_is_refused(engine: As
     assert (await counted(engine))["completed"] == 8
 
 
-async def test_after_a_reset_the_new_log_is_projected(engine: AsyncEngine, database_url: str) -> None:
-    await project(await log_of(*facts.whole_cycle()), engine, database_url)
-    await reset(database_url)
-    await project(await log_of(*large_cycle()), engine, database_url)
-    assert await counted(engine) == expected_counts(large_cycle())
-
-
-async def test_a_reset_under_a_running_projector_is_filled_again(engine: AsyncEngine, database_url: str) -> None:
+async def test_tables_dropped_under_a_running_projector_are_made_and_filled_again(
+    engine: AsyncEngine, database_url: str
+) -> None:
     log = await log_of(*large_cycle())
     async with running(log, database_url):
         await projected(engine, await log.last_sequence())
-        await reset(database_url)
+        async with engine.begin() as connection:
+            for projection in PROJECTIONS:
+                await schemas.drop(connection, projection.name)
         await projected(engine, await write(log, facts.planned(2)))
     assert await counted(engine) == expected_counts(large_cycle())
 
