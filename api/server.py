@@ -18,12 +18,13 @@ from starlette.types import ASGIApp
 
 from api.app import create_app
 from api.settings import ApiSettings
+from events.for_people import ForPeople
 
 SHUTDOWN_TIMEOUT_S = 5
 BACKLOG = 1024
 
 
-class ListenError(Exception):
+class ListenError(ForPeople):
     """The API cannot listen where it was told to."""
 
 

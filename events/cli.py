@@ -26,17 +26,21 @@ from typer.models import OptionInfo
 
 from events import logging
 from events.connection import Connection, connect
+from events.for_people import ForPeople
 from events.logging import LogLevel
 from events.streams import ensure_streams
 
 STREAMS_PATIENCE_S = 12.0
 """A cluster that has lost its leader is silent for up to 9 s; longer, and somebody should look."""
 
+FAILED, INTERRUPTED = 1, 130
+"""How commands exit that did not do what they were asked."""
+
 CANCEL_AGAIN_S = 3.0
 """`asyncio.wait_for` of Python 3.11 loses a cancellation that comes just as it ends."""
 
 
-class Misused(Exception):
+class Misused(ForPeople):
     """The command was given something that it cannot work with. The message says what, and what to do."""
 
 

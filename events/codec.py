@@ -20,6 +20,7 @@ from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
+from events.for_people import ForPeople
 from events.log import Draft, Stored
 from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
@@ -58,7 +59,7 @@ UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
 """(type, old version) -> a function from the old `data` to that of the next version."""
 
 
-class CodecError(Exception):
+class CodecError(ForPeople):
     """These bytes are not an event that this program can read."""
 
 

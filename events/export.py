@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from events.for_people import ForPeople
 from events.log import BODY_BYTES_MAX, Stored
 from events.merkle import MerkleTree
 
@@ -40,7 +41,7 @@ _SUBJECT = re.compile(r"evt(\.[A-Za-z0-9_-]{1,64}){1,12}")
 _ID = re.compile(r"[!-~]{1,64}")
 
 
-class ExportError(Exception):
+class ExportError(ForPeople):
     """Events could not be taken out of a log, or not be brought into one."""
 
 

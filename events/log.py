@@ -15,6 +15,8 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
+from events.for_people import ForPeople
+
 BATCH_MAX = 1_000
 """How many events one atomic append can hold: the server's own limit."""
 
@@ -31,7 +33,7 @@ _ON_THE_WIRE = re.compile(r"[!-~]{1,1000} [!-~]{1,64}")
 """Subject and id."""
 
 
-class LogError(Exception):
+class LogError(ForPeople):
     """The log could not do what was asked."""
 
 

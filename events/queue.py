@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from events.for_people import ForPeople
 from events.ids import CycleId, Uid
 from events.tasks import EpisodeTask
 
 
-class QueueError(Exception):
+class QueueError(ForPeople):
     """The queue could not do what was asked."""
 
 

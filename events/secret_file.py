@@ -8,10 +8,12 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from events.for_people import ForPeople
+
 SECRET_BYTES = 32
 
 
-class SecretRefused(Exception):
+class SecretRefused(ForPeople):
     """The file is not fit to be used. The message names the file, what is wrong, and the remedy."""
 
 

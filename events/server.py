@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from events.for_people import ForPeople
 from events.log import SERVER_PAYLOAD_MAX
 
 PORTS = range(20_000, 32_000)
@@ -32,7 +33,7 @@ HANDOVER_S = 5.0
 """How long `prepare` waits for the server of a group that has just been killed."""
 
 
-class EmbeddedNatsError(Exception):
+class EmbeddedNatsError(ForPeople):
     """The embedded server cannot be used."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from events.canonical import Json, canonical
 from events.cycles import CycleAbandoned, CycleSealed
+from events.for_people import ForPeople
 from events.ids import Hotkey
 from events.keys import SigningKey, is_signed
 from events.merkle import MerkleTree
@@ -25,7 +26,7 @@ Document = dict[str, Json]
 KEY, ROOT, WEIGHTS = "kinitro/key/1", "kinitro/root/1", "kinitro/weights/1"
 
 
-class StatementError(Exception):
+class StatementError(ForPeople):
     """A signed statement cannot be relied on. The message names it, and what was expected."""
 
 

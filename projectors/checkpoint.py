@@ -24,6 +24,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, func,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from events.for_people import ForPeople
 from events.log import EventLog
 from projectors.database import NO_SUCH_TABLE, sqlstate
 
@@ -44,7 +45,7 @@ CHECKPOINT = Table(
 """It stands in every projection's schema: used with a schema translation from None."""
 
 
-class ProjectionError(Exception):
+class ProjectionError(ForPeople):
     """A projection cannot go on as it is."""
 
 

@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from events.for_people import ForPeople
+
 CONNECT_TIMEOUT_S = 5.0
 NO_SUCH_TABLE = ("42P01", "3F000")
 """The codes for a table or a schema that is not there."""
@@ -23,7 +25,7 @@ MAINTENANCE_DATABASE = "postgres"
 URL_FORM = "write it as postgresql://user:password@host:port/database"
 
 
-class DatabaseError(Exception):
+class DatabaseError(ForPeople):
     """The database cannot be used as asked."""
 
 

@@ -35,6 +35,7 @@ from urllib.parse import quote
 
 import asyncpg
 
+from events.for_people import ForPeople
 from projectors import unprivileged
 
 PORT = 5432
@@ -65,7 +66,7 @@ SETTINGS = {
 }
 
 
-class EmbeddedPostgresError(Exception):
+class EmbeddedPostgresError(ForPeople):
     """The embedded PostgreSQL cannot be used as it is."""
 
 

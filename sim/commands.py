@@ -12,7 +12,7 @@ from rich.table import Table
 
 from events.cli import Misused, ProcessOptions, options, run
 from sim.experts import NOISE_M, PolicyKind
-from sim.policy_server import PolicyServer
+from sim.http.server import PolicyServer
 from sim.suite import DEFAULT_ENVIRONMENTS, ENVIRONMENTS
 
 env = typer.Typer(help="Environments.", no_args_is_help=True)

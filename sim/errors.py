@@ -11,8 +11,10 @@ SimError
 
 from __future__ import annotations
 
+from events.for_people import ForPeople
 
-class SimError(Exception):
+
+class SimError(ForPeople):
     """Any failure of the simulation."""
 
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 from events.cycles import CyclePlanned
 from events.episodes import EpisodeCompleted, EpisodeForfeited, Evidence
+from events.for_people import ForPeople
 from events.ids import EpisodeKey, Hotkey, Seed
 from events.seeds import SeedMaterial, commitment_to
 from sim.episode import EpisodeSpec
 
 
-class CannotAudit(Exception):
+class CannotAudit(ForPeople):
     """There is nothing to compare; the message says why, and what to do."""
 
 

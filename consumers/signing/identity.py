@@ -10,6 +10,7 @@ from contextlib import suppress
 from events import subjects
 from events.codec import decode_as, draft
 from events.envelope import RecordedEvent, begin
+from events.for_people import ForPeople
 from events.ids import Hotkey
 from events.keys import SigningKey
 from events.log import Conflict, EventLog
@@ -21,7 +22,7 @@ SOURCE = "/kinitro/signing"
 Announcement = RecordedEvent[KeyAnnounced]
 
 
-class KeyRefused(Exception):
+class KeyRefused(ForPeople):
     """What this key signs, nobody would believe. The message names the key in force, and says how to rotate."""
 
 

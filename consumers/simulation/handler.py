@@ -50,7 +50,8 @@ from sim.policy import printable
 
 SOURCE = "/kinitro/worker"
 
-EpisodeEvent = EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed | EpisodeAbandoned
+AttemptEvent = EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed
+EpisodeEvent = AttemptEvent | EpisodeAbandoned
 Run = Callable[[EpisodeTask], Awaitable[EpisodeResult | EpisodeForfeit]]
 Keep = Callable[[EpisodeTask, EpisodeResult | EpisodeForfeit, int], Awaitable[None]]
 """From a task, how it ended and in which attempt."""
@@ -132,29 +133,33 @@ class EpisodeHandler:
             codes.append(event.code)
         return codes
 
-    async def _attempt(
-        self, task: EpisodeTask, earlier: Sequence[FailureCode]
-    ) -> EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed:
+    async def _attempt(self, task: EpisodeTask, earlier: Sequence[FailureCode]) -> AttemptEvent:
+        """One attempt, told as an event. Whatever is raised on the way is our failure."""
         attempt = len(earlier) + 1
         try:
-            ending = await self._run(task)
-            if isinstance(ending, EpisodeForfeit):
-                check = await self._own_network.check(task.endpoint, ending.doubt)
-                blame = verdict(ending, check, earlier, attempts_max=task.terms.attempts_max)
-                if isinstance(blame, TryAgain):
-                    return our_network(task, blame.detail, attempt=attempt, worker=self._worker)
-                ending = replace(ending, detail=printable(blame.detail))
-            outcome = outcome_of(task, ending, attempt=attempt, worker=self._worker)
+            ending = await self._ending(task, earlier)
+            event = _event_of(task, ending, attempt=attempt, worker=self._worker)
         except Exception as error:
             log.exception("attempt failed", attempt=attempt)
             return attempt_failed(task, error, attempt=attempt, worker=self._worker)
-        if self._keep is not None:
+        if self._keep is not None and not isinstance(ending, TryAgain):
             await self._keep(task, ending, attempt)
-        return outcome
+        return event
 
-    async def _record(
-        self, task: EpisodeTask, event: EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed
-    ) -> Answer:
+    async def _ending(
+        self, task: EpisodeTask, earlier: Sequence[FailureCode]
+    ) -> EpisodeResult | EpisodeForfeit | TryAgain:
+        """How the episode ended; a forfeit is one only if the policy is to blame."""
+        ending = await self._run(task)
+        if isinstance(ending, EpisodeResult):
+            return ending
+        check = await self._own_network.check(task.endpoint, ending.doubt)
+        blame = verdict(ending, check, earlier, attempts_max=task.terms.attempts_max)
+        if isinstance(blame, TryAgain):
+            return blame
+        return replace(ending, detail=printable(blame.detail))
+
+    async def _record(self, task: EpisodeTask, event: AttemptEvent) -> Answer:
         if not isinstance(event, EpisodeAttemptFailed):
             await self._append(task, event)
             return Done()
@@ -178,6 +183,14 @@ class EpisodeHandler:
         await self._events.append([draft(envelope) for envelope in envelopes])
         for event in events:
             log.info(event.type, **_metrics(event))
+
+
+def _event_of(
+    task: EpisodeTask, ending: EpisodeResult | EpisodeForfeit | TryAgain, *, attempt: int, worker: str
+) -> AttemptEvent:
+    if isinstance(ending, TryAgain):
+        return our_network(task, ending.detail, attempt=attempt, worker=worker)
+    return outcome_of(task, ending, attempt=attempt, worker=worker)
 
 
 def _metrics(event: EpisodeEvent) -> dict[str, object]:

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from yarl import URL
 
 from consumers.simulation.blame import Check
-from sim.addresses import AddressRefused, is_address, socket_factory
-from sim.names import resolve
+from sim.http.addresses import AddressRefused, is_address, socket_factory
+from sim.http.names import resolve
 from sim.policy import Doubt
 
 LATELY_S = 300.0
@@ -38,7 +38,7 @@ class OwnNetwork:
     """One per worker process. Remembers who answered, and asks a few of them when somebody else does not."""
 
     def __init__(self, *, allow_private: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        """`allow_private`: see `sim.addresses.refusal`, which holds here too. `clock`: seconds, monotonic."""
+        """`allow_private`: see `sim.http.addresses.refusal`, which holds here too. `clock`: seconds, monotonic."""
         self._create_socket = socket_factory(allow_private=allow_private)
         self._clock = clock
         self._answered: OrderedDict[Witness, float] = OrderedDict()

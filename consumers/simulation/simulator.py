@@ -9,7 +9,7 @@ from consumers.simulation.network import OwnNetwork
 from consumers.simulation.outcomes import SETUP_ALLOWANCE_S, EpisodeOverdue, wall_clock_max_s
 from events.tasks import EpisodeTask
 from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, run_episode
-from sim.http_policy import HttpPolicy
+from sim.http.policy import HttpPolicy
 from sim.stage import SimulationThread
 
 STUCK_S = 30.0

@@ -23,6 +23,7 @@ from events.codec import draft
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
 from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
 from events.event import Event
+from events.for_people import ForPeople
 from events.ids import CycleId, EpisodeKey
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.queue import QueueUnavailable, TaskQueue
@@ -46,7 +47,7 @@ RETRY_S = 300.0
 """How long a step is tried again for want of an answer. Log and queue try for a while themselves, each time."""
 
 
-class CycleError(Exception):
+class CycleError(ForPeople):
     """The cycle cannot go on. The message says why and what to do."""
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from events.for_people import ForPeople
 from events.ids import Hotkey, Uid
 from events.miners import Commitment
 
 
-class SourceTrouble(Exception):
+class SourceTrouble(ForPeople):
     """The source has no snapshot now. The message says what is wrong and what to do; ask again later."""
 
 

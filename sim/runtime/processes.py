@@ -32,6 +32,8 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
+from events.for_people import ForPeople
+
 REFUSED = 2
 """The exit status of a command that was given something it cannot work with."""
 
@@ -48,11 +50,11 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-class ChildRefused(Exception):
+class ChildRefused(ForPeople):
     """A child ended with status 2; its own output says why."""
 
 
-class ChildNotReady(Exception):
+class ChildNotReady(ForPeople):
     """A child did not become usable in time."""
 
 

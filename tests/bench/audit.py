@@ -32,7 +32,7 @@ from events.streams import TRACES_KEPT, ensure_streams
 from events.traces import TraceStore
 from events.variation import STANDARD
 from sim.experts import PolicyKind
-from sim.policy_server import PolicyServer
+from sim.http.server import PolicyServer
 from sim.record import decode_record
 from sim.suite import ENVIRONMENTS
 from sim.versions import PROCESS_ENVIRONMENT

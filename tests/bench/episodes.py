@@ -38,14 +38,8 @@ def main() -> None:
     for env in DEFAULT_ENVIRONMENTS:
         table.append(measured(env, renderer))
         print(f"{env:32s}{table[-1]}")
-    mean = Microseconds(*map(fmean, zip(*table, strict=True)))
-    print(f"{'mean':32s}{mean}")
+    print(f"{'mean':32s}{Microseconds(*map(fmean, zip(*table, strict=True)))}")
     renderer.close()
-    print(f"\n{'steps/s, one worker process':34s}{'wall':>8s}{'per CPU s':>11s}{'of raw':>8s}")
-    raw_rate = 1e6 / mean.raw
-    print(rates("raw physics", raw_rate, raw_rate, raw_rate))
-    print(rates("environment", 1e6 / mean.ours, 1e6 / mean.ours, raw_rate))
-    print(rates("environment, two cameras", 1e6 / mean.drawn, 1e6 / mean.drawn, raw_rate))
 
 
 HEADINGS = "".join(
@@ -92,10 +86,6 @@ def measured(env: EnvId, renderer: Renderer) -> Microseconds:
     drawn.close()
     untouched.close()
     return Microseconds(*map(min, zip(*rounds, strict=True)))
-
-
-def rates(name: str, wall: float, cpu: float, raw_rate: float) -> str:
-    return f"{name:34s}{wall:8.0f}{cpu:11.0f}{cpu / raw_rate:8.2f}"
 
 
 def expert_actions(env: EnvId) -> list[np.ndarray]:

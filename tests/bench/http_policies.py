@@ -22,7 +22,7 @@ from metaworld.env_dict import ENV_CLS_MAP
 from events.ids import EnvId, Seed, split_env_id
 from sim.cameras import RGB84_1, STATE_1, ObservationProfile, Renderer
 from sim.encodings import Encoding
-from sim.http_policy import HttpPolicy
+from sim.http.policy import HttpPolicy
 from sim.metaworld.environment import begin, prepared
 from sim.policy import TaskConfig
 from sim.rl_interface import Observation, decode_action, encode_act_request
@@ -30,8 +30,8 @@ from sim.spec import ARM_ACTION
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS, make
 from sim.trace import Recording
-from tests.sim.hostile import GOOD_ACTION
-from tests.sim.timed_policies import Load, TimedPolicies, differences_ms, percentile, run_under_load
+from tests.sim.http.hostile import GOOD_ACTION
+from tests.sim.http.timed_policies import Load, TimedPolicies, differences_ms, percentile, run_under_load
 
 IN_FLIGHT = 16
 STEPS = {STATE_1: 400, RGB84_1: 60}

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 import uvloop
 
 from sim.experts import PolicyKind
-from sim.policy_server import PolicyServer
+from sim.http.server import PolicyServer
 
 
 class PolicyProcess:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import kinitro
-import producers.commands
+import producers.options
 import sim.suite
+from events.mounting import Mounted
 from events.variation import PRESETS, STANDARD, VariationRanges
 from tests.cli.conftest import ROOT, Command
 
@@ -46,16 +46,16 @@ def test_the_example_lists_every_variable_with_its_default() -> None:
 
 
 def test_the_default_environments_are_those_of_the_simulator() -> None:
-    assert producers.commands.DEFAULT_ENVIRONMENTS.split(",") == list(sim.suite.DEFAULT_ENVIRONMENTS)
+    assert producers.options.DEFAULT_ENVIRONMENTS.split(",") == list(sim.suite.DEFAULT_ENVIRONMENTS)
 
 
 @pytest.mark.parametrize("ranges", PRESETS.values(), ids=lambda ranges: ranges.name)
 def test_a_plan_has_the_ranges_of_the_variation_that_was_named(ranges: VariationRanges) -> None:
-    assert producers.commands.CycleOptions(variation=ranges.name).terms().variation == ranges
+    assert producers.options.CycleOptions(variation=ranges.name).terms().variation == ranges
 
 
 def test_a_plan_has_the_standard_variation_unless_told_otherwise() -> None:
-    assert producers.commands.CycleOptions().terms().variation == STANDARD
+    assert producers.options.CycleOptions().terms().variation == STANDARD
 
 
 def test_a_file_of_variables_in_the_working_directory_is_read(command: Command, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_option_wins_over_a_variable(command: Command, monkeypatch: pytest.Mo
 
 def options() -> Iterator[tuple[str, str, str]]:
     """Variable, option and default of every option that has a variable, of every command."""
-    return _options(typer.main.get_command(kinitro.app))
+    return _options(kinitro.program)
 
 
 def _options(command: Any) -> Iterator[tuple[str, str, str]]:
@@ -85,7 +85,7 @@ def _options(command: Any) -> Iterator[tuple[str, str, str]]:
             default = parameter.default
             yield parameter.envvar, parameter.opts[0], "" if default is None else str(default)
     for inner in getattr(command, "commands", {}).values():
-        yield from _options(inner)
+        yield from _options(inner.load() if isinstance(inner, Mounted) else inner)
 
 
 def example() -> dict[str, str]:

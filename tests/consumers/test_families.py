@@ -12,7 +12,7 @@ from events.episodes import EpisodeCompleted
 from events.ids import EnvId
 from events.memory import MemoryLog
 from sim.experts import PolicyKind
-from sim.policy_server import PolicyServer
+from sim.http.server import PolicyServer
 from sim.stage import SimulationThread
 from sim.suite import FAMILIES
 from tests.controls import facts

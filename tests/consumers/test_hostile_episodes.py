@@ -30,9 +30,9 @@ from sim.stage import SimulationThread
 from tests.controls import facts
 from tests.controls.tasks import task
 from tests.fixtures.policies import served
-from tests.sim.hostile import GOOD_ACTION, blackhole, http, never_answers, raw_server, says_and_closes
-from tests.sim.hostile_policies import HOSTILE, Hostile
-from tests.sim.memory import memory_growth
+from tests.sim.http.hostile import GOOD_ACTION, blackhole, http, never_answers, raw_server, says_and_closes
+from tests.sim.http.hostile_policies import HOSTILE, Hostile
+from tests.sim.http.memory import memory_growth
 
 RESET_MS, ACT_MS = 500, 300
 GROWTH_MIB_MAX = 50

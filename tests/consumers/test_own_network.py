@@ -13,7 +13,7 @@ import pytest
 from consumers.simulation.blame import Check
 from consumers.simulation.network import ASKED_MAX, CHECK_S, FRESH_S, LATELY_S, WITNESSES_MAX, OwnNetwork
 from sim.policy import Doubt
-from tests.sim.hostile import blackhole
+from tests.sim.http.hostile import blackhole
 
 SUSPECT = "http://127.0.0.99:9"
 

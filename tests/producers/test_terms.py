@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producers.commands import CycleOptions
+from producers.options import CycleOptions
 
 
 def test_the_limit_of_forfeits_in_a_row_is_a_term_of_the_plan() -> None:

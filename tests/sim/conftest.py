@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from sim.experts import PolicyKind
-from sim.policy_server import PolicyServer
+from sim.http.server import PolicyServer
 from sim.stage import SimulationThread
 
 

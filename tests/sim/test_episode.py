@@ -10,17 +10,17 @@ from events.ids import EnvId, Seed
 from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, LatencySummary, run_episode
 from sim.errors import InvalidAction, UnknownEnvironment, UnknownProfile
 from sim.experts import PolicyKind
-from sim.http_policy import HttpPolicy
+from sim.http.clock import GRACE_S
+from sim.http.policy import HttpPolicy
+from sim.http.server import PolicyServer
 from sim.policy import Decision, PolicyFailure, TaskConfig
-from sim.policy_clock import GRACE_S
-from sim.policy_server import PolicyServer
 from sim.rl_interface import Action, Observation
 from sim.spec import ActionSpec
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS
 from sim.trace import decode_trace, resimulate
-from tests.sim import hostile
-from tests.sim.hostile import http, raw_server
+from tests.sim.http import hostile
+from tests.sim.http.hostile import http, raw_server
 from tests.sim.in_process import NOTHING, InProcessPolicy, expert
 
 PUSH = EnvId("metaworld/push-v3")

@@ -27,11 +27,13 @@ from events.server import EmbeddedNats
 from events.streams import ensure_streams
 from events.weights import WeightsComputed
 from producers.blocks import BLOCK_TIME_S, ClockBlocks
-from producers.commands import GENESIS, CycleOptions, NetworkOptions, Scheduling, ScoringOptions
 from producers.cycles.plan import plan_cycle
 from producers.discovery.discovery import Discovery
 from producers.discovery.registry import Registry
 from producers.discovery.roster import RosterSource
+from producers.options import CycleOptions, NetworkOptions
+from producers.scheduling import GENESIS, Scheduling
+from producers.scoring_options import ScoringOptions
 from sim.runtime.embedded import run_or_join
 from sim.versions import versions
 

@@ -7,14 +7,14 @@ import ormsgpack
 import pytest
 
 from events.ids import EnvId
-from sim import http_policy
 from sim.encodings import Encoding
-from sim.http_policy import HttpPolicy
+from sim.http import policy as http_policy
+from sim.http.policy import HttpPolicy
 from sim.policy import PolicyFailed, PolicyFailure, TaskConfig
 from sim.rl_interface import Observation, decode_act_request
 from sim.spec import ARM_ACTION
-from tests.sim import hostile
-from tests.sim.hostile import Answer, RawServer, http, raw_server, says, says_and_closes
+from tests.sim.http import hostile
+from tests.sim.http.hostile import Answer, RawServer, http, raw_server, says, says_and_closes
 
 TASK = TaskConfig(EnvId("metaworld/push-v3"), 7)
 BLIND = Observation({})

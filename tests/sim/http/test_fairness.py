@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 
 from events.ids import EnvId
-from sim.http_policy import HttpPolicy
+from sim.http.clock import GRACE_S
+from sim.http.policy import HttpPolicy
 from sim.policy import Decision, PolicyFailed, PolicyFailure, TaskConfig
-from sim.policy_clock import GRACE_S
 from sim.rl_interface import Observation
 from sim.spec import ARM_ACTION
-from tests.sim.timed_policies import Load, TimedPolicies, differences_ms, percentile, run_under_load
+from tests.sim.http.timed_policies import Load, TimedPolicies, differences_ms, percentile, run_under_load
 
 DEADLINE_MS = 100.0
 LATE_MS = 130

@@ -18,16 +18,25 @@ from typing import Any
 import pytest
 import trustme
 
-from sim.http_policy import RECEIVE_BUFFER_BYTES, HttpPolicy
+from sim.http.policy import RECEIVE_BUFFER_BYTES, HttpPolicy
 from sim.policy import Doubt, PolicyFailed, PolicyFailure
 from sim.spec import ARM_ACTION
 from tests.eventually import eventually
-from tests.sim.hostile import GOOD_ACTION, Answer, blackhole, http, never_answers, raw_server, says, says_and_closes
-from tests.sim.hostile_policies import HOSTILE, METADATA, ODD, Hostile, body, redirect
-from tests.sim.memory import memory_growth
-from tests.sim.test_http_policy import OBSERVATION, TASK, reset_and_act
+from tests.sim.http.hostile import (
+    GOOD_ACTION,
+    Answer,
+    blackhole,
+    http,
+    never_answers,
+    raw_server,
+    says,
+    says_and_closes,
+)
+from tests.sim.http.hostile_policies import HOSTILE, METADATA, ODD, Hostile, body, redirect
+from tests.sim.http.memory import memory_growth
+from tests.sim.http.test_policy import OBSERVATION, TASK, reset_and_act
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ALLOWED: dict[str, Any] = {"allow_private_addresses": True}
 ACT_MS = 300.0
 GROWTH_MIB_MAX = 50
@@ -260,7 +269,7 @@ async def outcome_trusting(authority: trustme.CA, url: str, folder: Path) -> str
 async def outcome_elsewhere(url: str, environment: dict[str, str]) -> str:
     """Of a reset and an act in another process, on the event loop that workers use."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.sim.one_call", url),
+        *(sys.executable, "-m", "tests.sim.http.one_call", url),
         cwd=ROOT,
         env=environment,
         stdout=asyncio.subprocess.PIPE,

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from sim.addresses import AddressRefused, refusal, socket_factory
+from sim.http.addresses import AddressRefused, refusal, socket_factory
 
 NOT_PUBLIC = [
     "127.0.0.1",

@@ -14,7 +14,7 @@ from socket import SO_LINGER, SOL_SOCKET
 import trustme
 
 from sim.policy import PolicyFailure
-from tests.sim.hostile import (
+from tests.sim.http.hostile import (
     GOOD_ACTION,
     Answer,
     RawServer,

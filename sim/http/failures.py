@@ -13,7 +13,7 @@ import socket
 
 import aiohttp
 
-from sim.addresses import AddressRefused
+from sim.http.addresses import AddressRefused
 from sim.policy import Doubt, PolicyFailed, PolicyFailure
 
 ERROR_BODY_BYTES = 200

@@ -21,12 +21,12 @@ import uvloop
 
 from events.ids import EnvId, Seed
 from sim.episode import EpisodeForfeit, EpisodeSpec, run_episode
-from sim.http_policy import HttpPolicy
+from sim.http.clock import TICK_S, kernel_ages_s
+from sim.http.policy import HttpPolicy
 from sim.policy import Decision, TaskConfig
-from sim.policy_clock import TICK_S, kernel_ages_s
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS
-from tests.sim.hostile import GOOD_ACTION, http
+from tests.sim.http.hostile import GOOD_ACTION, http
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -8,7 +8,7 @@ from events.ids import EnvId, Seed
 from sim.cameras import STATE_1
 from sim.encodings import Encoding, Malformed, advertised
 from sim.experts import PolicyKind, decide
-from sim.policy_server import PolicyServer
+from sim.http.server import PolicyServer
 from sim.rl_interface import Observation, decode_action, encode_act_request
 from sim.spec import ARM_ACTION
 from sim.suite import make

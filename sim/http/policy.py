@@ -4,7 +4,7 @@ Bounded in time and bytes; one kept-alive connection per episode; no redirects, 
 proxy; nothing is sent to addresses that are not public unless the operator allows it. Endpoints may be
 secret, and failures are published: no detail names the endpoint or its address.
 
-What is measured, and held against the deadline, is the policy's own time: see `sim.policy_clock`. Connecting
+What is measured, and held against the deadline, is the policy's own time: see `sim.http.clock`. Connecting
 is not in it, and has a limit of its own.
 
 Requests with images are sent as MessagePack to a policy that asks for it (see `sim.encodings`). The answer to
@@ -26,16 +26,16 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
-from sim.addresses import AddressRefused, socket_factory
-from sim.deadline import Deadline, DeadlinePassed
 from sim.encodings import Encoding, NonFinite, WireError, WrongShape, advertised
 from sim.errors import SimulationFailed
-from sim.http_failures import NOT_A_URL, check_head, doubt_about, explained, late, os_error
-from sim.names import Resolver
+from sim.http.addresses import AddressRefused, socket_factory
+from sim.http.clock import GRACE_S, PolicyClock
+from sim.http.deadline import Deadline, DeadlinePassed
+from sim.http.failures import NOT_A_URL, check_head, doubt_about, explained, late, os_error
+from sim.http.names import Resolver
+from sim.http.silent_endpoints import SilentEndpoints
 from sim.policy import Decision, Doubt, PolicyFailed, PolicyFailure
-from sim.policy_clock import GRACE_S, PolicyClock
 from sim.rl_interface import decode_action, encode_act_request
-from sim.silent_endpoints import SilentEndpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable

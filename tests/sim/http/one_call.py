@@ -1,4 +1,4 @@
-"""`python -m tests.sim.one_call URL`: a reset and an act, and how they ended."""
+"""`python -m tests.sim.http.one_call URL`: a reset and an act, and how they ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import uvloop
 
 from sim.policy import PolicyFailed
-from tests.sim.test_http_policy import reset_and_act
+from tests.sim.http.test_policy import reset_and_act
 
 
 async def main(url: str) -> None:

@@ -16,13 +16,13 @@ import pytest
 
 from events.ids import EnvId
 from sim.errors import SimulationFailed
-from sim.http_policy import HttpPolicy
+from sim.http.clock import GRACE_S
+from sim.http.policy import HttpPolicy
 from sim.policy import DETAIL_CHARS_MAX, Decision, PolicyFailed, PolicyFailure, TaskConfig
-from sim.policy_clock import GRACE_S
 from sim.rl_interface import Observation
 from sim.spec import ARM_ACTION, PROPRIO
-from tests.sim import hostile
-from tests.sim.hostile import Answer, http, raw_server, says, says_and_closes
+from tests.sim.http import hostile
+from tests.sim.http.hostile import Answer, http, raw_server, says, says_and_closes
 
 TASK = TaskConfig(EnvId("metaworld/push-v3"), 7)
 OBSERVATION = Observation({name: np.zeros(channel.size, np.float32) for name, channel in PROPRIO.items()})

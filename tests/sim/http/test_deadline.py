@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sim.deadline import Deadline, DeadlinePassed
+from sim.http.deadline import Deadline, DeadlinePassed
 
 
 async def test_a_body_in_time_is_left_alone() -> None:
