@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events.log import EventLog
 from projectors import schemas
 from projectors.beginning import from_nothing, from_the_past
-from projectors.checkpoint import CannotReplay, Checkpoint, Fenced, LogReplaced, verify
+from projectors.checkpoint import CannotReplay, Checkpoint, Fenced, LogReplaced, ProjectionFailed, verify
 from projectors.compare import Comparison, NotCompared, compare
 from projectors.passes import catch_up
 from projectors.projector import Projection, Projector
@@ -84,7 +84,7 @@ class Replay:
         Raises:
             CannotReplay: not from there, or somebody else is building; the message says what can be done.
             LogReplaced: the live tables were made from another log.
-            ProjectionFailed: an event cannot be projected; nothing was put in place.
+            ProjectionFailed: an event cannot be projected.
         """
         if self.kept < 0:
             raise CannotReplay(f"there is no sequence {self.kept}: the first event has sequence 1")
@@ -170,7 +170,10 @@ class Replay:
         await catch_up(self._log, projectors, self._never, last=last)
         for projector in projectors:
             if projector.stopped:
-                raise projector.failure()
+                raise ProjectionFailed(
+                    f"{projector.failure()}; no model was replaced from here on: upgrade this program, or name the"
+                    " other models"
+                )
 
     async def _put_in_place(self, projector: Projector, compared: Mapping[Projection, Comparison]) -> Replayed:
         projection = projector.projection
