@@ -44,6 +44,11 @@ COMMANDS = (
         "Say why a miner has its weight: subsets won and lost, to whom, and by how much against which threshold.",
     ),
     Mounted(
+        "compare",
+        "consumers.explaining.comparison:compare",
+        "Say in which episodes of a cycle two miners differ, and whether that separates them.",
+    ),
+    Mounted(
         "scheduler",
         "api.together.scheduler:scheduler",
         "Discover miners, conduct cycles, score those that are sealed, and sign what came out.",

@@ -32,6 +32,7 @@ SEALS = "evt.cycle.*.seal"
 OUTCOMES = "evt.cycle.*.episode.>"
 WEIGHTS = "evt.weights.*"
 SIGNED = "evt.signed.>"
+SIGNED_ROOTS = "evt.signed.root.*"
 IDENTITY = "evt.identity.*"
 
 

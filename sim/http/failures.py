@@ -5,7 +5,6 @@ Endpoints may be secret, and failures are published: no text from here names the
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -14,6 +13,7 @@ import socket
 import aiohttp
 
 from sim.http.addresses import AddressRefused
+from sim.http.deadline import Deadline, DeadlinePassed
 from sim.policy import Doubt, PolicyFailed, PolicyFailure
 
 ERROR_BODY_BYTES = 200
@@ -53,8 +53,8 @@ async def check_head(call: str, response: aiohttp.ClientResponse) -> None:
 async def _begin(response: aiohttp.ClientResponse) -> str:
     """The first words of an error's body, if they come soon. Proxies like to name the endpoint in theirs."""
     body = b""
-    with contextlib.suppress(aiohttp.ClientError, OSError):
-        async with asyncio.timeout(ERROR_BODY_S):
+    with contextlib.suppress(aiohttp.ClientError, OSError, DeadlinePassed):
+        async with Deadline(ERROR_BODY_S):
             body = await response.content.read(ERROR_BODY_BYTES)
     return body.decode("utf-8", "replace").replace(response.url.host or "\0", "...")
 

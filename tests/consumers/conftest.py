@@ -21,7 +21,10 @@ from events.streams import TASKS, WORKERS, ensure_streams
 from tests.fixtures.nats import NatsProcess
 
 ROOT = Path(__file__).parents[2]
-LEASE_S = 2.0
+LEASE_S = 6.0
+"""Tests wait for its end, so it is short; but a stall of the machine of half of it takes no task from its worker."""
+LONG_LEASE_S = 300.0
+"""For tests whose task must come back before its lease ends."""
 
 
 @dataclass

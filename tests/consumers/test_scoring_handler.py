@@ -109,7 +109,7 @@ async def test_a_tampered_seal_stops_the_consumer_loudly(bus: Bus) -> None:
     running = asyncio.create_task(run_scoring(bus.url, asyncio.Event()))
     await append(bus.log, seal.model_copy(update={"merkle_root": "0" * 64}))
     with pytest.raises(EvidenceRefused, match="Merkle root"):
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, 60)
     assert await weights_of(bus.log) is None
 
 

@@ -174,7 +174,8 @@ def outcome_of(task: EpisodeTask) -> EpisodeCompleted:
     return facts.completed(task.key, success=task.seed % 2 == 0)
 
 
-Run = Callable[[EpisodeTask], EpisodeCompleted | EpisodeForfeited]
+Run = Callable[[EpisodeTask], EpisodeCompleted | EpisodeForfeited | None]
+"""None leaves the task where it is."""
 
 
 async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None) -> None:
@@ -182,7 +183,10 @@ async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None) 
     while True:
         tasks = (await stage.tasks())[:at_once]
         for task in tasks:
-            envelope = follow(run(task), cause=task.cause, correlation=task.correlation, source="/tests/worker")
+            outcome = run(task)
+            if outcome is None:
+                continue
+            envelope = follow(outcome, cause=task.cause, correlation=task.correlation, source="/tests/worker")
             with suppress(Conflict):  # there is an outcome already, and it stays
                 await stage.log.append([draft(envelope)])
             await stage.remove(task)

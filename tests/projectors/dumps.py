@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
+from projectors import schemas
 from projectors.cycles.tables import progress
 from projectors.episodes.tables import outcomes
 from projectors.topics import PROJECTIONS
@@ -35,6 +36,13 @@ async def rows(engine: AsyncEngine, *, suffix: str = "") -> dict[str, list[str]]
             query = text(f"SELECT t::text FROM {table.schema}{suffix}.{table.name} t")
             found[table.fullname] = sorted((await connection.scalars(query)).all())
     return found
+
+
+async def drop_all(engine: AsyncEngine) -> None:
+    """As if nothing had ever been projected."""
+    async with engine.begin() as connection:
+        for projection in PROJECTIONS:
+            await schemas.drop(connection, projection.name)
 
 
 async def counted(engine: AsyncEngine) -> Counter[str]:

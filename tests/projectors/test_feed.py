@@ -37,7 +37,7 @@ async def collected(parts: Sequence[Sequence[Stored]], *, after: int = 0) -> lis
     feed = Feed(delivered(parts), {CYCLES: after})
     sequences: list[int] = []
     while not feed.ended:
-        batch = await feed.next(NEVER, timeout_s=1)
+        batch = await feed.next(NEVER, timeout_s=60)
         sequences += [it.sequence for it in batch.events] if batch else []
     await feed.close()
     return sequences

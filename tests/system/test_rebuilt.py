@@ -11,7 +11,7 @@ from tests.system.backends import backend, new_home, run_to_end
 from tests.system.cycles import CYCLE_S, Subnet, log_of, plan_and_seed, scored
 from tests.system.reading import everything, projected
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 
 
 async def test_a_replayed_and_a_lost_database_give_the_same_answers(subnet: Subnet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from time import perf_counter
 from typing import cast
 
@@ -13,6 +14,9 @@ from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.export import Trailer
 from events.seeds import SeedMaterial, commitment_to
 from events.signed import RootSigned, WeightsSigned
+
+CLOCKS_APART_MAX = timedelta(minutes=10)
+"""How far the clocks of two machines may be apart: an effect may seem that much older than its cause."""
 
 
 def check_export(fold: CycleFold, trailer: Trailer | NotATrailer | None) -> Verdict:
@@ -112,6 +116,9 @@ def _lineage_differs(fold: CycleFold) -> Iterator[Difference]:
             if (found.causation, found.correlation) != (because.id, because.correlation):
                 expected = f"it caused by {because.id} of the story {because.correlation}"
                 yield Difference(placed.line.where, expected, f"by {found.causation} of {found.correlation}")
+            if found.time < because.time - CLOCKS_APART_MAX:
+                expected = f"it after its cause, of {because.time.isoformat()}"
+                yield Difference(placed.line.where, expected, f"it at {found.time.isoformat()}")
     for later, earlier in ((root, weights), (signed, root)):
         if later is not None and earlier is not None and later.line.number < earlier.line.number:
             kinds = earlier.recorded.event.type, later.recorded.event.type

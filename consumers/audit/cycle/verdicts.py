@@ -4,6 +4,7 @@ CannotAudit (consumers/audit/case.py)
 ├── NoSuchCycle      the source holds nothing of it
 ├── NotEnded         it is still being run, or has no weights yet
 ├── NewerEvents      a newer program wrote some of its events
+├── NotAnExport      what was read has neither events nor a trailer
 └── NoSuchFile       the file cannot be read
 """
 
@@ -26,6 +27,10 @@ class NotEnded(CannotAudit):
 
 class NewerEvents(CannotAudit):
     """A newer program wrote some of the events; upgrade this one."""
+
+
+class NotAnExport(CannotAudit):
+    """Another kind of file, or a page of some other server."""
 
 
 class NoSuchFile(CannotAudit):

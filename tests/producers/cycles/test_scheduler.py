@@ -301,5 +301,5 @@ async def test_what_a_cycle_raises_ends_the_scheduler() -> None:
                 report=lambda _: None,
                 clock=clock,
             ),
-            10,
+            60,
         )
