@@ -34,6 +34,11 @@ COMMANDS = (
     ),
     Mounted("projector", "projectors.commands:projector", "Fold the log into the read models, for ever."),
     Mounted(
+        "replay",
+        "projectors.replay_command:replay",
+        "Make read models anew beside the live ones, compare, and put them in their place.",
+    ),
+    Mounted(
         "explain",
         "consumers.explaining.commands:explain",
         "Say why a miner has its weight: subsets won and lost, to whom, and by how much against which threshold.",

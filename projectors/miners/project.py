@@ -10,7 +10,9 @@ from events.episodes import EpisodeCompleted, EpisodeForfeited
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from projectors.arrival import Arrival
 from projectors.changes import Changes
+from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.miners import tables
+from projectors.miners.cut import cut_back
 from projectors.projector import Projection
 
 
@@ -152,4 +154,6 @@ PROJECTION = Projection(
         EpisodeCompleted: _evaluated,
         EpisodeForfeited: _evaluated,
     },
+    cut_back=cut_back,
+    cut_from=(EPISODES,),
 )

@@ -21,7 +21,7 @@ from projectors.cycles.project import PROJECTION as CYCLES
 from projectors.database import create_database, open_engine
 from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.miners.project import PROJECTION as MINERS
-from projectors.operations import init, reset, run_projectors, status
+from projectors.operations import init, run_projectors, status
 from projectors.runner import STOP_GRACE_S, Runner
 from projectors.topics import PROJECTIONS
 from projectors.weights.project import PROJECTION as WEIGHTS
@@ -31,7 +31,7 @@ from tests.eventually import eventually
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import project, projected, running, write
-from tests.projectors.dumps import counted, dump, expected_counts, outcome_rows
+from tests.projectors.dumps import counted, drop_all, dump, expected_counts, outcome_rows
 
 
 async def log_of(*events: Event) -> MemoryLog:
@@ -161,7 +161,7 @@ async def test_another_log_is_refused_and_said_so_in_the_status(engine: AsyncEng
     await project(await log_of(*facts.whole_cycle()), engine, database_url)
     before = await dump(engine)
     other = await log_of(*facts.whole_cycle(), *facts.whole_cycle(2))
-    with pytest.raises(LogReplaced, match="kinitro db reset --force"):
+    with pytest.raises(LogReplaced, match="kinitro replay --force"):
         await run_projectors(other, database_url, stop=asyncio.Event())
     after = await dump(engine)
     assert {name: rows for name, rows in after.items() if "checkpoint" not in name} == {
@@ -197,18 +197,13 @@ async def test_a_log_that_is_replaced_while_it_is_followed_is_refused(engine: As
     assert (await counted(engine))["completed"] == 8
 
 
-async def test_after_a_reset_the_new_log_is_projected(engine: AsyncEngine, database_url: str) -> None:
-    await project(await log_of(*facts.whole_cycle()), engine, database_url)
-    await reset(database_url)
-    await project(await log_of(*large_cycle()), engine, database_url)
-    assert await counted(engine) == expected_counts(large_cycle())
-
-
-async def test_a_reset_under_a_running_projector_is_filled_again(engine: AsyncEngine, database_url: str) -> None:
+async def test_tables_dropped_under_a_running_projector_are_made_and_filled_again(
+    engine: AsyncEngine, database_url: str
+) -> None:
     log = await log_of(*large_cycle())
     async with running(log, database_url):
         await projected(engine, await log.last_sequence())
-        await reset(database_url)
+        await drop_all(engine)
         await projected(engine, await write(log, facts.planned(2)))
     assert await counted(engine) == expected_counts(large_cycle())
 
