@@ -16,7 +16,7 @@ from projectors.episodes import queries as episodes
 from projectors.episodes.tables import outcomes
 from projectors.miners.tables import announcements, commitments, evaluations, registrations, rosters
 
-COMMITTING = ("discovered", "commitment_changed")
+COMMITTING = ("discovered", "commitment_changed", "commitment_rejected")
 REGISTERING = (*COMMITTING, "departed")
 """The kinds of announcements that say where a miner is registered."""
 
@@ -24,10 +24,12 @@ REGISTERING = (*COMMITTING, "departed")
 async def cut_back(cut: Cut) -> None:
     await cut.keep(announcements, rosters)
     it = announcements.c
-    registered = (it.kind != "departed").label("registered")
+    registered = it.kind.not_in(("departed", "commitment_rejected")).label("registered")
     await cut.fill(
         registrations,
-        _newest(cut, REGISTERING).with_only_columns(it.hotkey, it.uid, registered, it.block, it.time, it.sequence),
+        _newest(cut, REGISTERING).with_only_columns(
+            it.hotkey, it.uid, registered, it.block, it.time, it.sequence, it.code, it.detail
+        ),
     )
     await cut.fill(
         commitments,
