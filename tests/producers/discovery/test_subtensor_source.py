@@ -16,7 +16,7 @@ from events.miners import (
     MinerDeparted,
     MinerDiscovered,
 )
-from producers.discovery.chain_link import ChainLink
+from events.chain.link import ChainLink
 from producers.discovery.discovery import Discovery
 from producers.discovery.metagraph import ChainTrouble
 from producers.discovery.subtensor import SubtensorMetagraph
