@@ -40,6 +40,7 @@ def plan_cycle(
     return CyclePlanned(
         cycle=cycle,
         block=block.number,
+        chain=None,
         roster=roster,
         environments=settings.environments,
         episodes_per_environment=settings.episodes_per_env,

@@ -16,7 +16,7 @@ from consumers.audit.case import CannotAudit, SourceAway
 from consumers.audit.history.checks import FromEnds, FromProofs, HistoryAudit, HistoryDiffers, Kept, check_keys
 from events import subjects
 from events.codec import decode, decode_as
-from events.cycles import CycleAbandoned, CycleSealed
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.ids import CycleId, Hotkey
 from events.log import EventLog, Stored
 from events.signed import KeyAnnounced, RootSigned, Signature
@@ -41,8 +41,10 @@ async def audit_log(log: EventLog, pinned: Hotkey | None, kept: Kept | None) -> 
     try:
         announced = [decode_as(KeyAnnounced, stored).event async for stored in _all(log, subjects.IDENTITY)]
         fold = FromEnds(check_keys(announced, pinned), kept)
-        async for stored in _all(log, (subjects.SEALS, subjects.SIGNED_ROOTS)):
+        async for stored in _all(log, (subjects.PLANS, subjects.SEALS, subjects.SIGNED_ROOTS)):
             match decode(stored).event:
+                case CyclePlanned() as plan:
+                    fold.planned(plan)
                 case CycleSealed() | CycleAbandoned() as end:
                     fold.end(end, stored.body)
                 case RootSigned() as signed:
