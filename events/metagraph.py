@@ -9,6 +9,13 @@ from pydantic import Field, model_validator
 from events.event import Event, Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, Hotkey, Uid
 
+SEED_DELAY_BLOCKS = 10
+"""How many blocks after that of the plan the one comes whose hash gives the seeds.
+
+A block is finalized a few blocks after it was made, so the hashes of those right after the plan's are known already
+when the plan is made; this one's is not, for no cycle is planned while the chain is that far ahead.
+"""
+
 Netuid = Annotated[int, Field(ge=0, le=65535)]
 
 

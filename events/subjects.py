@@ -42,6 +42,7 @@ SIGNED = "evt.signed.>"
 SIGNED_ROOTS = "evt.signed.root.*"
 IDENTITY = "evt.identity.*"
 RULES = "evt.rules.*"
+DISCOVERY = "evt.discovery.*"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
