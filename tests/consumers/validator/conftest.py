@@ -77,7 +77,7 @@ class Workplace:
     @asynccontextmanager
     async def validator(self, *, urls: Sequence[str] = (), **settings: Any) -> AsyncIterator[Validator]:
         times = {name: settings.pop(name) for name in ("clock", "sleep") if name in settings}
-        given = {"backend_key": FIRST.address, "netuid": NETUID, "home": self.home} | settings
+        given: dict[str, Any] = {"backend_key": FIRST.address, "netuid": NETUID, "home": self.home} | settings
         chain = SubnetChain(self.endpoints, NETUID, OURS)
         backends = [Backend(self.session, url) for url in urls or self.urls]
         validator = Validator(Settings(**given), backends, chain, **times)
