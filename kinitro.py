@@ -34,9 +34,24 @@ COMMANDS = (
     ),
     Mounted("projector", "projectors.commands:projector", "Fold the log into the read models, for ever."),
     Mounted(
+        "replay",
+        "projectors.replay_command:replay",
+        "Make read models anew beside the live ones, compare, and put them in their place.",
+    ),
+    Mounted(
         "explain",
         "consumers.explaining.commands:explain",
         "Say why a miner has its weight: subsets won and lost, to whom, and by how much against which threshold.",
+    ),
+    Mounted(
+        "compare",
+        "consumers.explaining.comparison:compare",
+        "Say in which episodes of a cycle two miners differ, and whether that separates them.",
+    ),
+    Mounted(
+        "rescore",
+        "consumers.rescoring.commands:rescore",
+        "Show a cycle's scores and weights under other rules, beside the published ones.",
     ),
     Mounted(
         "scheduler",
@@ -67,6 +82,8 @@ COMMANDS = (
             "Run the next cycle now, or the one that is running to its end, and show what comes out.",
         ),
     ),
+    Mounted("crypto", "producers.crypto_commands:crypto", "The key pair for which miners encrypt their endpoints."),
+    Mounted("rules", "producers.rules.commands:rules", "The scoring rules: in force, and announced."),
     Mounted("db", "projectors.commands:db", "The database of read models."),
     Mounted("env", "sim.commands:env", "Environments."),
     Mounted("policy", "sim.commands:policy", "Policies of our own."),

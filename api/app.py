@@ -21,6 +21,7 @@ from api.routes import (
     health,
     history,
     miners,
+    rules,
     scores,
     status,
     weights,
@@ -56,7 +57,20 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    topics = (health, status, explain, weights, scores, miners, history, environments, cycles, episodes, events)
+    topics = (
+        health,
+        status,
+        explain,
+        rules,
+        weights,
+        scores,
+        miners,
+        history,
+        environments,
+        cycles,
+        episodes,
+        events,
+    )
     for topic in (*topics, evidence):
         app.include_router(topic.router)
     problems.install(app)

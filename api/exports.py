@@ -11,11 +11,13 @@ import re
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import NamedTuple
 
 import structlog
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api.connections import disconnected, hang_up
 from api.problems import Problem
 from events.export import MEDIA_TYPE, NotExportable
 from events.log import LogError
@@ -28,7 +30,7 @@ logger = structlog.get_logger(__name__)
 
 
 class ExportResponse(StreamingResponse):
-    """Streams `pieces`; a reader that takes nothing for `stall_s` seconds is left.
+    """Streams `pieces`; a reader that takes one of them not within `stall_s` seconds is left.
 
     `slots` bounds how many go on at once: with none free the answer is a problem.
     """
@@ -52,20 +54,49 @@ class ExportResponse(StreamingResponse):
             await _busy().response(scope["path"])(scope, receive, send)
             return
         async with self._slots:
-            await super().__call__(scope, receive, send)
+            broken = await self._stream_until_left(receive, send)
+        if broken is not None:
+            logger.warning("an export was broken off", reason=broken.reason)
+            await hang_up(scope, receive, patience_s=self._stall_s if broken.is_read else 0)
 
-    async def stream_response(self, send: Send) -> None:
+    async def _stream_until_left(self, receive: Receive, send: Send) -> _Broken | None:
+        """Returns once all was sent, or the reader has gone; otherwise why it ends before that.
+
+        Starlette's own way cancels again and again whatever waits, also what still has to tell the log of its end.
+        """
+        streaming = asyncio.create_task(self._stream(send))
+        leaving = asyncio.create_task(disconnected(receive))
+        try:
+            await asyncio.wait({streaming, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # handed on, uvicorn would log it as a mistake of ours
+            return _Broken("the server stops", is_read=False)
+        finally:
+            leaving.cancel()
+            streaming.cancel()
+            await asyncio.wait({streaming, leaving})
+        return None if streaming.cancelled() else streaming.result()
+
+    async def _stream(self, send: Send) -> _Broken | None:
         async def send_in_time(message: Message) -> None:
             async with asyncio.timeout(self._stall_s):
                 await send(message)
 
         try:
             async with aclosing(self._pieces):
-                await super().stream_response(send_in_time)
+                await self.stream_response(send_in_time)
         except (LogError, NotExportable) as error:
-            logger.warning("an export was broken off", reason=str(error), error=type(error).__name__)
+            return _Broken(f"{type(error).__name__}: {error}", is_read=True)
         except TimeoutError:
-            logger.warning("an export was broken off", reason=f"its reader took nothing for {self._stall_s:g} s")
+            return _Broken(f"its reader took nothing for {self._stall_s:g} s", is_read=False)
+        return None
+
+
+class _Broken(NamedTuple):
+    """Why an export ends without a trailer."""
+
+    reason: str
+    is_read: bool
+    """Whether somebody reads what was sent before."""
 
 
 def wants_gzip(accept_encoding: str) -> bool:

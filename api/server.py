@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
+from api.connections import BreakableProtocol
 from api.settings import ApiSettings
 from events.for_people import ForPeople
 
@@ -60,7 +61,7 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> N
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BreakableProtocol,
             ws="none",
             lifespan="auto",
             log_config=None,

@@ -1,4 +1,4 @@
-"""The sealed trees of cycles, as far as proofs are asked for: read from the log once, kept for the next proof."""
+"""The trees of which proofs are asked for, over a cycle's events or all ends: read once, kept for the next proof."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, cast
 from events import subjects
 from events.cycles import CycleSealed
 from events.ids import CycleId
-from events.log import EventLog
+from events.log import EventLog, Stored
 from events.merkle import hash_leaf
 from events.merkle_proofs import MerkleProver
 
@@ -42,6 +42,7 @@ class SealedTrees:
     """The trees of the cycles that were asked for last. Cycles that have ended never change, so they stay right."""
 
     def __init__(self) -> None:
+        self.history = HistoryTree()
         self._kept: OrderedDict[CycleId, SealedTree] = OrderedDict()
         self._reading = asyncio.Lock()
 
@@ -59,6 +60,56 @@ class SealedTrees:
             if len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
             return self._kept[seal.cycle]
+
+
+class HistoryTree:
+    """The tree over the ends of all cycles. It only grows; a hash of 32 bytes a cycle is kept."""
+
+    def __init__(self) -> None:
+        self._hashes: list[bytes] = []
+        self._position = 0
+        self._reading = asyncio.Lock()
+
+    async def consistency(self, log: EventLog, since: CycleId, cycle: CycleId) -> Consistency | None:
+        """That the history of `cycle` begins with that of `since`, which is no later; None if `cycle` has not ended.
+
+        Raises:
+            SealBroken: the log lacks the end of a cycle before one that has ended.
+            LogUnavailable: no answer in time.
+        """
+        async with self._reading:
+            if len(self._hashes) < cycle:
+                await self._catch_up(log)
+        if len(self._hashes) < cycle:
+            return None
+        return await asyncio.to_thread(_consistency, self._hashes[:cycle], since)
+
+    async def _catch_up(self, log: EventLog) -> None:
+        async with aclosing(cast("Any", log.read(after=self._position, subject=subjects.SEALS))) as batches:
+            async for batch in batches:
+                for stored in batch:
+                    self._add(stored)
+
+    def _add(self, stored: Stored) -> None:
+        expected = subjects.seal(CycleId(len(self._hashes) + 1))
+        if stored.subject != expected:
+            raise SealBroken(f"expected {expected} at sequence {stored.sequence}, the log has {stored.subject}")
+        self._hashes.append(hash_leaf(stored.body))
+        self._position = stored.sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """Two histories, and the proof that the later one begins with the earlier."""
+
+    since_root: bytes
+    root: bytes
+    proof: list[bytes]
+
+
+def _consistency(hashes: list[bytes], since: int) -> Consistency:
+    prover = MerkleProver(hashes)
+    return Consistency(MerkleProver(hashes[:since]).root, prover.root, prover.consistency(since))
 
 
 async def _read(log: EventLog, seal: CycleSealed) -> SealedTree:

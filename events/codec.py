@@ -22,7 +22,8 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from events.event import Event
 from events.for_people import ForPeople
 from events.log import Draft, Stored
-from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.subjects import subject_of
 from events.weights import WeightsComputed, WeightsWithheld
@@ -34,6 +35,7 @@ TYPES: dict[str, type[Event]] = {
     for cls in (
         MinerDiscovered,
         MinerCommitmentChanged,
+        MinerCommitmentRejected,
         MinerDeparted,
         CyclePlanned,
         CycleSeeded,
@@ -48,11 +50,16 @@ TYPES: dict[str, type[Event]] = {
         KeyAnnounced,
         RootSigned,
         WeightsSigned,
+        RulesAnnounced,
+        ShadowScored,
     )
 }
 
 UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    (MinerDiscovered.type, 1): upcasts.in_the_clear,
+    (MinerCommitmentChanged.type, 1): upcasts.in_the_clear,
     (CyclePlanned.type, 1): upcasts.plan_1,
+    (CyclePlanned.type, 2): upcasts.plan_2,
     (EpisodeCompleted.type, 1): upcasts.completed_1,
     (EpisodeForfeited.type, 1): upcasts.forfeited_1,
 }
@@ -71,10 +78,10 @@ class MalformedEvent(CodecError):
     """The log holds something that is no event of ours, or was altered."""
 
 
-def draft(envelope: Envelope[Event]) -> Draft:
-    """The event as it will stand in the log, expecting its subject to be empty."""
+def draft(envelope: Envelope[Event], *, log_ends_at: int | None = None) -> Draft:
+    """The event as it will stand in the log, expecting its subject to be empty, and the log's end as in `Draft`."""
     subject = subject_of(envelope.event)
-    return Draft(subject, envelope.id, encode(envelope, subject))
+    return Draft(subject, envelope.id, encode(envelope, subject), log_ends_at=log_ends_at)
 
 
 def encode(envelope: Envelope[Event], subject: str) -> bytes:

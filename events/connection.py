@@ -138,7 +138,7 @@ class Connection:
 
     async def close(self) -> None:
         self._lose(NoAnswer("the connection was closed"))
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, OSError, RuntimeError):  # the two last: it was lost already
             async with asyncio.timeout(TRY_S):
                 await self.client.close()
 

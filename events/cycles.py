@@ -45,7 +45,7 @@ class CyclePlanned(Event):
     """
 
     type: ClassVar[str] = "kinitro.cycle.planned"
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
     cycle: Annotated[CycleId, Field(ge=1)]
     block: Annotated[int, Field(ge=0)]
     roster: tuple[RosterEntry, ...]

@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -99,6 +99,12 @@ class Trailer:
         return orjson.dumps({"kinitro_trailer": asdict(self)}) + b"\n"
 
 
+class Sink(Protocol):
+    """Where an export is written: a file, or whatever takes bytes as one does."""
+
+    def write(self, piece: bytes, /) -> object: ...
+
+
 class Exported(NamedTuple):
     """One event of an export: its exact bytes, and the subject and id that they name."""
 
@@ -162,7 +168,9 @@ class Decoder:
         if len(line) > LINE_BYTES_MAX:
             raise NotAnEvent(self._line, f"longer than {LINE_BYTES_MAX} bytes, as no event is", _ANOTHER)
         if not line.endswith(b"\n"):
-            raise CutOff(self._line, f"expected a line feed after {line[-40:]!r}, found the end", _AGAIN)
+            raise CutOff(
+                self._line, f"the export ends without a trailer, in the middle of a line: {line[-40:]!r}", _AGAIN
+            )
         body = line[:-1]
         if body.startswith(_TRAILER):
             self._trailer = self._check(body)
@@ -178,7 +186,7 @@ class Decoder:
             CutOff: there was none.
         """
         if self._trailer is None:
-            raise CutOff(self._line + 1, f"expected a trailer after {self.count} events, found the end", _AGAIN)
+            raise CutOff(self._line + 1, f"the export ends without a trailer after {self.count} events", _AGAIN)
         return self._trailer
 
     def _event(self, body: bytes) -> Exported:

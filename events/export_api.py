@@ -6,16 +6,16 @@ ApiTrouble    it does not answer, refuses, or breaks off
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import IO
 
 import aiohttp
 import orjson
 
-from events.export import LINE_BYTES_MAX, Decoder, Encoder, ExportError, Trailer
+from events.export import LINE_BYTES_MAX, Decoder, Encoder, ExportError, Sink, Trailer
 from events.ids import CycleId
 from events.log import Stored
 
 PAGE_EVENTS = 100_000
+"""How many events are asked for at once: some 70 MB."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 """An export takes as long as it takes, but not without a word."""
@@ -27,7 +27,7 @@ class ApiTrouble(ExportError):
     """The API does not answer, refuses, or breaks off."""
 
 
-async def fetch_cycle(session: aiohttp.ClientSession, base_url: str, cycle: CycleId, sink: IO[bytes]) -> Trailer:
+async def fetch_cycle(session: aiohttp.ClientSession, base_url: str, cycle: CycleId, sink: Sink) -> Trailer:
     """Writes the API's export of one cycle.
 
     Raises:
@@ -38,15 +38,17 @@ async def fetch_cycle(session: aiohttp.ClientSession, base_url: str, cycle: Cycl
     return _finish(encoder, page.first_sequence, page.last_sequence, sink)
 
 
-async def fetch_log(session: aiohttp.ClientSession, base_url: str, after: int, sink: IO[bytes]) -> Trailer:
-    """Writes one export of all past `after`, which the API gives in pages.
+async def fetch_log(
+    session: aiohttp.ClientSession, base_url: str, after: int, sink: Sink, *, page_events: int = PAGE_EVENTS
+) -> Trailer:
+    """Writes one export of all past `after`, which the API gives in pages of `page_events`, 1 to 1,000,000.
 
     Raises:
         ApiTrouble, BadExport: it came not, or not whole.
     """
     encoder, last = Encoder(), after
     while True:
-        url = f"{base_url}/v1/events?after={last}&limit={PAGE_EVENTS}"
+        url = f"{base_url}/v1/events?after={last}&limit={page_events}"
         page = await _page(session, url, encoder, sink)
         if not page.whole or page.first_sequence != last + 1:
             raise ApiTrouble(
@@ -54,17 +56,17 @@ async def fetch_log(session: aiohttp.ClientSession, base_url: str, after: int, s
                 f" in {page.count} events: expected all from {last + 1} on; its log is damaged"
             )
         last = page.last_sequence
-        if page.count < PAGE_EVENTS:
+        if page.count < page_events:
             return _finish(encoder, after + 1, last, sink)
 
 
-def _finish(encoder: Encoder, first: int, last: int, sink: IO[bytes]) -> Trailer:
+def _finish(encoder: Encoder, first: int, last: int, sink: Sink) -> Trailer:
     trailer = encoder.trailer(first, last)
     sink.write(trailer.line())
     return trailer
 
 
-async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink: IO[bytes]) -> Trailer:
+async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink: Sink) -> Trailer:
     decoder = Decoder()
     try:
         async with session.get(url, timeout=TIMEOUT, allow_redirects=False) as answer:

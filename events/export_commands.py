@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import aiohttp
 import typer
 
 from events import subjects
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
-from events.export import Trailer, check, parse, read
+from events.export import Sink, Trailer, check, parse, read
 from events.export_api import fetch_cycle, fetch_log
 from events.export_files import lines, reading, writing
 from events.ids import CycleId
@@ -72,16 +72,14 @@ def import_(
         run_once(main)
 
 
-async def _from_api(base_url: str, cycle: CycleId | None, after: int, sink: IO[bytes]) -> Trailer:
+async def _from_api(base_url: str, cycle: CycleId | None, after: int, sink: Sink) -> Trailer:
     async with aiohttp.ClientSession() as session:
         if cycle is None:
             return await fetch_log(session, base_url, after, sink)
         return await fetch_cycle(session, base_url, cycle, sink)
 
 
-async def _from_log(
-    servers: Servers, options: LogOptions, cycle: CycleId | None, after: int, sink: IO[bytes]
-) -> Trailer:
+async def _from_log(servers: Servers, options: LogOptions, cycle: CycleId | None, after: int, sink: Sink) -> Trailer:
     async with open_log(servers, options, "events export") as connection:
         log = JetStreamLog(connection)
         if cycle is None:
@@ -91,7 +89,7 @@ async def _from_log(
         return await _write(log, sink, cycle=cycle)
 
 
-async def _write(log: EventLog, sink: IO[bytes], *, after: int = 0, cycle: CycleId | None = None) -> Trailer:
+async def _write(log: EventLog, sink: Sink, *, after: int = 0, cycle: CycleId | None = None) -> Trailer:
     batches = log.read(after=after) if cycle is None else log.read(subject=of_cycle(cycle))
     trailer = b""
     async for piece in encode(batches, after=after):

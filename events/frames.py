@@ -16,6 +16,7 @@ ID_HEADER = "Event-Id"
 where the expected last sequence of the subject already keeps repeats out for ever."""
 
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+_LOG_ENDS_AT = "Nats-Expected-Last-Sequence"
 _COMMIT = "Nats-Batch-Commit: 1\r\n"
 HEADER_BYTES_MAX = 512
 """No header block of ours is longer."""
@@ -35,6 +36,8 @@ def append(drafts: Sequence[Draft], reply: str) -> bytes:
         answer = ""
         if number == len(drafts):
             place, answer = f"{place}{_COMMIT}" if batch else "", f" {reply}"
+        if draft.log_ends_at is not None:
+            place = f"{_LOG_ENDS_AT}: {draft.log_ends_at}\r\n"
         header = f"NATS/1.0\r\n{place}{_EXPECTED}: {draft.expected_last}\r\n{ID_HEADER}: {draft.id}\r\n\r\n"
         size = len(header)
         pieces.append(f"HPUB {draft.subject}{answer} {size} {size + len(draft.body)}\r\n{header}".encode())

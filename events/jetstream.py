@@ -7,7 +7,8 @@ from the stream's leader and the ids compared:
 | at the subject stands        | so                                                          |
 |------------------------------|-------------------------------------------------------------|
 | an event with our id         | it is done                                                  |
-| what was expected            | it is sent again, with the same ids, after a pause          |
+| what was expected            | it is sent again, with the same ids, after a pause; or, if  |
+|                              | the log has gone past `log_ends_at`, `Conflict`             |
 | anything else                | `Conflict`                                                  |
 
 A copy that arrives late does no harm: the server refuses it, because its subject is taken by then.
@@ -108,7 +109,7 @@ class JetStreamLog:
         """Sequences by subject of those that are in the log after all, as far as it can be learned now.
 
         Raises:
-            Conflict: another event stands where one of them was to be.
+            Conflict: another event stands where one of them was to be, or the log has gone past where it had to end.
             StreamMismatch: there is no such stream.
         """
         slots = asyncio.Semaphore(LOOKUPS_MAX)
@@ -117,6 +118,8 @@ class JetStreamLog:
             async with slots:
                 return await lookup.message(self._connection, {"last_by_subj": draft.subject})
 
+        # The end before the subjects: what is not at its subject afterwards cannot come any more.
+        end = await self._end(drafts)
         answers = await asyncio.gather(*map(look, drafts), return_exceptions=True)
         done = {}
         for draft, found in zip(drafts, answers, strict=True):
@@ -131,7 +134,20 @@ class JetStreamLog:
                 done[draft.subject] = sequence
             elif sequence != draft.expected_last:
                 raise Conflict(draft.subject, draft.expected_last, sequence)
+            elif draft.log_ends_at is not None and end is not None and end > draft.log_ends_at:
+                raise Conflict("the whole log", draft.log_ends_at, end)
         return done
+
+    async def _end(self, drafts: Sequence[Draft]) -> int | None:
+        """Where the log ends, if that matters to one of them and can be learned now."""
+        if all(draft.log_ends_at is None for draft in drafts):
+            return None
+        try:
+            return (await lookup.head(self._connection)).last_sequence
+        except NoAnswer:
+            return None
+        except Refused as error:
+            raise lookup.refusal(error) from error
 
     async def _get(self, which: dict[str, str | int]) -> Stored | None:
         found = await lookup.patiently(lambda: lookup.message(self._connection, which), self._patience_s)

@@ -44,6 +44,17 @@ def is_signed(message: bytes, signature: Signature) -> bool:
         return False
 
 
+def is_address(text: str) -> bool:
+    """Whether this is the SS58 address of a key, of whatever network."""
+    from bittensor_core import decode_ss58
+
+    try:
+        decode_ss58(text)
+    except ValueError:
+        return False
+    return True
+
+
 def read_or_create_signing_key(path: Path) -> SigningKey:
     """The key of this file: 32 bytes as hex; where there is no file, of a new one.
 

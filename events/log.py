@@ -73,12 +73,17 @@ Filter = str | tuple[str, ...]
 
 
 class Draft(NamedTuple):
-    """An event to append. `expected_last` is the sequence of the last event at `subject`: 0 for none."""
+    """An event to append. `expected_last` is the sequence of the last event at `subject`: 0 for none.
+
+    With `log_ends_at` it is appended only while that is the sequence of the newest event of the whole log: for what
+    must not miss anything. Such an event is appended alone.
+    """
 
     subject: str
     id: str
     body: bytes
     expected_last: int = 0
+    log_ends_at: int | None = None
 
 
 class Stored(NamedTuple):
@@ -94,12 +99,13 @@ def check_drafts(drafts: Sequence[Draft]) -> None:
 
     Raises:
         TooLarge: more than `BATCH_MAX` events, one over `BODY_BYTES_MAX`, or all over `BATCH_BYTES_MAX`.
-        ValueError: a subject or an id that stands twice among the drafts or cannot go over the wire.
+        ValueError: a subject or an id that stands twice among the drafts or cannot go over the wire; one of several
+            drafts has `log_ends_at`.
     """
     if len(drafts) > BATCH_MAX:
         raise TooLarge(f"{len(drafts)} events at once, the limit is {BATCH_MAX}: append them in parts")
     total = 0
-    for subject, identity, body, _ in drafts:
+    for subject, identity, body, *_ in drafts:
         total += len(body)
         if len(body) > BODY_BYTES_MAX:
             raise TooLarge(f"{subject}: {len(body)} bytes, the limit is {BODY_BYTES_MAX}: store less")
@@ -109,6 +115,8 @@ def check_drafts(drafts: Sequence[Draft]) -> None:
         raise TooLarge(f"{total} bytes at once, the limit is {BATCH_BYTES_MAX}: append them in parts")
     if len({draft.subject for draft in drafts}) < len(drafts) or len({draft.id for draft in drafts}) < len(drafts):
         raise ValueError("two events of one append have the same subject or the same id: a subject holds one event")
+    if len(drafts) > 1 and any(draft.log_ends_at is not None for draft in drafts):
+        raise ValueError(f"{len(drafts)} events with log_ends_at: append such an event alone")
 
 
 class EventLog(Protocol):
@@ -121,7 +129,8 @@ class EventLog(Protocol):
         sequences are returned. An empty list appends nothing.
 
         Raises:
-            Conflict: a subject's last sequence is not the expected one, and the event there is not ours.
+            Conflict: a subject's last sequence is not the expected one, and the event there is not ours; or the log
+                goes further than `log_ends_at`.
             TooLarge: more than `BATCH_MAX` events, or one over the size limit.
             ValueError: two of the drafts have the same subject or the same id.
             LogUnavailable: no answer in time.

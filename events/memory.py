@@ -42,6 +42,8 @@ class MemoryLog:
         for draft in missing:
             if (actual := self._last.get(draft.subject, 0)) != draft.expected_last:
                 raise Conflict(draft.subject, draft.expected_last, actual)
+            if draft.log_ends_at not in (None, end := len(self._stored)):
+                raise Conflict("the whole log", draft.log_ends_at, end)
         for draft in missing:
             self._stored.append(Stored(len(self._stored) + 1, draft.subject, draft.body))
             self._ids.append(draft.id)

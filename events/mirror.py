@@ -57,13 +57,18 @@ class Imported:
 
 
 def of_cycle(cycle: CycleId) -> tuple[str, ...]:
-    """The filters that select all about one cycle, and the keys that have signed it: enough to audit it alone."""
+    """The filters that select all about one cycle: enough to audit it alone.
+
+    The keys that sign and the rules that were announced are of no one cycle, and belong to the export of each.
+    """
     return (
         subjects.cycle(cycle),
         subjects.weights(cycle),
         subjects.signed_root(cycle),
         subjects.signed_weights(cycle),
         subjects.IDENTITY,
+        subjects.RULES,
+        subjects.shadows(cycle),
     )
 
 

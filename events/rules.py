@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -54,3 +55,22 @@ class ScoringRules(BaseModel):
             if low > high:
                 raise ValueError(f"{name}_min {low} is above {name}_max {high}")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDiffers:
+    """One rule that is not the same, as it stands in events."""
+
+    name: str
+    value: str
+    other: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.value} instead of {self.other}"
+
+
+def rules_that_differ(rules: ScoringRules, other: ScoringRules) -> tuple[RuleDiffers, ...]:
+    """Those of another value; 2 and 2.0 are the same."""
+    names = ScoringRules.model_fields
+    values = ((name, getattr(rules, name), getattr(other, name)) for name in names)
+    return tuple(RuleDiffers(name, str(old), str(new)) for name, old, new in values if old != new)

@@ -27,17 +27,47 @@ def read_or_create_secret(path: Path, title: str) -> bytes:
     """
     try:
         if not path.exists():
-            _create(path)
+            with suppress(FileExistsError):  # another process was first; its secret is as good
+                _create(path)
+    except OSError as error:
+        raise _unusable(path, title, error) from error
+    return read_secret(path, title)
+
+
+def read_secret(path: Path, title: str) -> bytes:
+    """The secret in this file, 32 bytes or more.
+
+    Raises:
+        SecretRefused: there is no file, others may read it, it is too short or no hex, or it cannot be read.
+    """
+    try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             text = file.read(4096)
     except OSError as error:
-        raise SecretRefused(
-            f"{title} {path}: {error.strerror}; choose a file that this user may read and write"
-        ) from error
+        raise _unusable(path, title, error) from error
     if mode & 0o077:
         raise SecretRefused(f"{title} {path} has mode {mode:04o}: others may read it; run chmod 600 {path}")
-    return _parse(f"{title} {path}", text)
+    return parse_secret(f"{title} {path}", text)
+
+
+def create_secret(path: Path, title: str) -> bytes:
+    """A new secret of 32 bytes, kept in a file that did not exist.
+
+    Raises:
+        SecretRefused: the file exists, which is left as it is, or it cannot be written.
+    """
+    try:
+        _create(path)
+    except FileExistsError as error:
+        raise SecretRefused(f"{title} {path} exists and is kept; name another file, or move this one away") from error
+    except OSError as error:
+        raise _unusable(path, title, error) from error
+    return read_secret(path, title)
+
+
+def _unusable(path: Path, title: str, error: OSError) -> SecretRefused:
+    return SecretRefused(f"{title} {path}: {error.strerror}; choose a file that this user may read and write")
 
 
 def _create(path: Path) -> None:
@@ -50,8 +80,7 @@ def _create(path: Path) -> None:
             file.write(secrets.token_hex(SECRET_BYTES).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first; its secret is as good
-            os.link(draft, path)
+        os.link(draft, path)
     finally:
         draft.unlink()
     directory = os.open(path.parent, os.O_RDONLY)
@@ -61,7 +90,12 @@ def _create(path: Path) -> None:
         os.close(directory)
 
 
-def _parse(named: str, text: bytes) -> bytes:
+def parse_secret(named: str, text: bytes) -> bytes:
+    """The 32 bytes or more that stand in `text` as hex; `named` says in messages where that is.
+
+    Raises:
+        SecretRefused: it is too short or no hex.
+    """
     remedy = f"write {SECRET_BYTES} random bytes as hex (openssl rand -hex {SECRET_BYTES})"
     try:
         secret = bytes.fromhex(text.decode("ascii").strip())

@@ -141,13 +141,14 @@ class EmbeddedNats:
         """
         address = urlsplit(self.url)
         deadline = time.monotonic() + timeout_s
-        reason = "nobody was asked"
+        reason = ""
         while (left := deadline - time.monotonic()) > 0:
             try:
                 async with asyncio.timeout(min(left, 2.0)):
                     return await _ask_jetstream(str(address.hostname), int(address.port or 0), self._server_name())
             except (OSError, TimeoutError, EOFError, ValueError, NotReady) as error:
-                reason = f"{type(error).__name__}: {error}"
+                if str(error) or not reason:  # an attempt that the end cut short knows less than those before it
+                    reason = f"{type(error).__name__}: {error}"
             await asyncio.sleep(0.02)
         raise NotReady(f"{self.url} does not answer after {timeout_s:g} s ({reason}): see the server's log output")
 

@@ -10,6 +10,8 @@ evt.weights.<n>                                                 WeightsComputed 
 evt.signed.root.<n>                                             RootSigned
 evt.signed.weights.<n>                                          WeightsSigned
 evt.identity.<ordinal>                                          KeyAnnounced
+evt.rules.<n>                                                   RulesAnnounced, to count from cycle n
+evt.shadow.<n>.<m>                                              ShadowScored: cycle n under the rules for cycle m
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
-from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -32,7 +35,9 @@ SEALS = "evt.cycle.*.seal"
 OUTCOMES = "evt.cycle.*.episode.>"
 WEIGHTS = "evt.weights.*"
 SIGNED = "evt.signed.>"
+SIGNED_ROOTS = "evt.signed.root.*"
 IDENTITY = "evt.identity.*"
+RULES = "evt.rules.*"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
@@ -46,6 +51,11 @@ def cycle(number: CycleId) -> str:
 
 def plan(number: CycleId) -> str:
     return f"evt.cycle.{number}.plan"
+
+
+def outcomes(number: CycleId) -> str:
+    """The filter that selects the outcomes of one cycle."""
+    return f"evt.cycle.{number}.episode.>"
 
 
 def seed(number: CycleId) -> str:
@@ -70,6 +80,19 @@ def signed_weights(number: CycleId) -> str:
 
 def identity(ordinal: int) -> str:
     return f"evt.identity.{ordinal}"
+
+
+def rules(from_cycle: CycleId) -> str:
+    return f"evt.rules.{from_cycle}"
+
+
+def shadow(number: CycleId, rules_from: CycleId) -> str:
+    return f"evt.shadow.{number}.{rules_from}"
+
+
+def shadows(number: CycleId) -> str:
+    """The filter that selects what all announced rules would have given in one cycle."""
+    return f"evt.shadow.{number}.*"
 
 
 class OfEpisode(Protocol):
@@ -138,8 +161,8 @@ def _(event: EpisodeAttemptFailed) -> str:
     return attempt(event, event.attempt)
 
 
-@subject_of.register(MinerDiscovered | MinerCommitmentChanged | MinerDeparted)
-def _(event: MinerDiscovered | MinerCommitmentChanged | MinerDeparted) -> str:
+@subject_of.register(MinerDiscovered | MinerCommitmentChanged | MinerCommitmentRejected | MinerDeparted)
+def _(event: MinerDiscovered | MinerCommitmentChanged | MinerCommitmentRejected | MinerDeparted) -> str:
     return miner(event.hotkey, event.ordinal)
 
 
@@ -176,3 +199,13 @@ def _(event: WeightsSigned) -> str:
 @subject_of.register
 def _(event: KeyAnnounced) -> str:
     return identity(event.ordinal)
+
+
+@subject_of.register
+def _(event: RulesAnnounced) -> str:
+    return rules(event.cycle)
+
+
+@subject_of.register
+def _(event: ShadowScored) -> str:
+    return shadow(event.cycle, event.rules_from_cycle)

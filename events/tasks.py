@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from events.cycles import EpisodeTerms
 from events.event import HotkeyField, Text, UidField, Value
@@ -12,7 +12,12 @@ from events.ids import CycleId, EnvId, EpisodeKey, Seed
 
 
 class EpisodeTask(Value):
-    """Run this episode and append its outcome. Self-contained: a worker needs nothing else."""
+    """Run this episode and append its outcome. Self-contained: a worker needs nothing else.
+
+    Neither its representation nor its errors show the endpoint, which may have been sealed.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     cycle: CycleId
     uid: UidField
@@ -20,7 +25,7 @@ class EpisodeTask(Value):
     env: EnvId
     index: Annotated[int, Field(ge=0)]
     seed: Annotated[Seed, Field(ge=0, lt=2**64)]
-    endpoint: Text
+    endpoint: Annotated[Text, Field(repr=False)]
     terms: EpisodeTerms
     cause: Text
     """Id of the event that asked for this work (`CycleSeeded`)."""

@@ -18,6 +18,16 @@ def plan_1(data: Data) -> Data:
     return {**data, "terms": terms}
 
 
+def plan_2(data: Data) -> Data:
+    """All endpoints were in the clear."""
+    return {**data, "roster": [in_the_clear(entry) for entry in data["roster"]]}
+
+
+def in_the_clear(data: Data) -> Data:
+    """A commitment of before endpoints could be sealed: a miner's event of version 1, or an entry of a roster."""
+    return {**data, "commitment": {**data["commitment"], "sealed_endpoint": None}}
+
+
 def completed_1(data: Data) -> Data:
     """Variation was in the clear, and nobody noted where an episode ran."""
     data = dict(data)

@@ -13,6 +13,7 @@ from events.cli import Misused
 from events.cycles import EpisodeTerms
 from events.ids import EnvId, split_env_id
 from events.variation import PRESETS, STANDARD, VariationRanges
+from producers.crypto_commands import EndpointKeyOptions
 
 DEFAULT_ENVIRONMENTS = ",".join(
     f"metaworld/{task}-v3"
@@ -53,7 +54,7 @@ def told(error: ValidationError) -> str:
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
+class NetworkOptions(EndpointKeyOptions):
     """Which subnet this is about."""
 
     network: Annotated[

@@ -17,6 +17,7 @@ class MinersChanged:
     discovered: int
     changed: int
     departed: int
+    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,22 @@ class Planned:
     miners: int
     environments: int
     episodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """These miners are not planned: their endpoints are sealed for a key that this process does not have."""
+
+    cycle: CycleId
+    uids: tuple[Uid, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesOverruled:
+    """Announced rules count in the cycle, and not those of the scheduler's own settings: where they differ."""
+
+    cycle: CycleId
+    differ: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +151,8 @@ Progress = (
     | CyclePending
     | CycleIdle
     | Planned
+    | LeftOut
+    | RulesOverruled
     | Seeded
     | Queued
     | Advanced

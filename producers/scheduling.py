@@ -21,7 +21,7 @@ from producers.cycles.scheduler import run_cycle_once, run_scheduler
 from producers.cycles.settings import SchedulerSettings
 from producers.discovery.roster import RosterSource, read_roster
 from producers.options import CycleOptions, NetworkOptions, told
-from producers.progress import DiscoveryTrouble, Progress, Retrying
+from producers.progress import DiscoveryTrouble, LeftOut, Progress, Retrying
 from producers.scoring_options import ScoringOptions
 
 GENESIS = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,6 +59,7 @@ class Scheduling:
                 deadline_s=self.cycles.cycle_deadline,
                 eval_interval_s=self.cycles.eval_interval,
                 master_key=key,
+                endpoint_key=self.network.endpoint_key(self.home),
                 versions=self.versions,
             )
         except ValidationError as error:
@@ -108,5 +109,5 @@ async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: 
 
 def _report(progress: Progress) -> None:
     fields = {name: to_jsonable_python(getattr(progress, name)) for name in progress.__dataclass_fields__}
-    tell = log.warning if isinstance(progress, DiscoveryTrouble | Retrying) else log.info
+    tell = log.warning if isinstance(progress, DiscoveryTrouble | LeftOut | Retrying) else log.info
     tell(type(progress).__name__, **fields)

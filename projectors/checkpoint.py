@@ -7,6 +7,7 @@ ProjectionError
 ├── Fenced               another projector has moved the checkpoint; reread it
 ├── LogReplaced          the log is not the one that was projected
 ├── ProjectionFailed     an event that it cannot project stopped it
+├── CannotReplay         the read model cannot be built from there, or not now
 ├── ProjectionBehind     it did not reach a sequence in time
 └── LogGap               the log delivered events that do not follow each other
 """
@@ -44,7 +45,7 @@ CHECKPOINT = Table(
 """It stands in every projection's schema: used with a schema translation from None."""
 
 
-class ProjectionError(Exception):
+class ProjectionError(ForPeople):
     """A projection cannot go on as it is."""
 
 
@@ -52,12 +53,16 @@ class Fenced(ProjectionError):
     """Another projector has moved the checkpoint, or a rebuild has swapped the tables."""
 
 
-class LogReplaced(ProjectionError, ForPeople):
+class LogReplaced(ProjectionError):
     """The log is not the one that was projected, or has lost its end. Nothing is written from it."""
 
 
 class ProjectionFailed(ProjectionError):
     """The projection met an event that it cannot project, and stopped before it."""
+
+
+class CannotReplay(ProjectionError):
+    """The read model cannot be built from there, or not now; the message says what can be done."""
 
 
 class ProjectionBehind(ProjectionError):
@@ -128,7 +133,7 @@ async def verify(log: EventLog, name: str, checkpoint: Checkpoint) -> None:
     """
     if checkpoint.sequence == 0:
         return
-    remedy = "if that is intended, start the read models anew: kinitro db reset --force"
+    remedy = "if that is intended, make the read models anew from this log: kinitro replay --force"
     identity = await log.identity()
     if checkpoint.log_identity != identity:
         raise LogReplaced(

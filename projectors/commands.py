@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from events import display
-from events.cli import LogOptions, Misused, ProcessOptions, open_log, options, run, run_once
+from events.cli import LogOptions, ProcessOptions, open_log, options, run, run_once
 from events.jetstream import JetStreamLog
 from projectors import operations
 from projectors.database import create_database
@@ -68,25 +68,6 @@ def init(context: typer.Context, database: DatabaseOptions) -> None:
             await create_database(url)
             await operations.init(url)
             typer.echo("the tables are there")
-
-    run_once(main)
-
-
-@db.command("reset")
-@options
-def reset(
-    context: typer.Context,
-    database: DatabaseOptions,
-    force: Annotated[bool, typer.Option("--force", help="Yes, empty them.")] = False,
-) -> None:
-    """Empty the read models; the projector fills them again from the log."""
-    if not force:
-        raise Misused("this empties all read models (the log keeps everything): say --force")
-
-    async def main() -> None:
-        async with context.obj.database(database.database_url) as url:
-            await operations.reset(url)
-            typer.echo("emptied; `kinitro projector` fills them again")
 
     run_once(main)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 from events.codec import CodecError
 from events.event import Event
@@ -117,10 +117,13 @@ class Feed:
 
 
 @asynccontextmanager
-async def feeding(log: EventLog, positions: Mapping[Projection, int], *, follow: bool) -> AsyncIterator[Feed]:
-    """The events past the least of these positions: those that there are now, or those to come as well."""
+async def feeding(
+    log: EventLog, positions: Mapping[Projection, int], *, follow: bool, last: int | None = None
+) -> AsyncIterator[Feed]:
+    """The events past the least of these positions, up to `last`: those that there are now, or those to come too."""
     after = min(positions.values())
-    feed = Feed(log.follow(after=after) if follow else log.read(after=after), positions)
+    source = log.follow(after=after) if follow else log.read(after=after)
+    feed = Feed(source if last is None else _up_to(last, source), positions)
     try:
         yield feed
     finally:
@@ -135,6 +138,14 @@ async def first_of(*events: asyncio.Event, timeout_s: float | None) -> None:
     finally:
         for task in waiting:
             task.cancel()
+
+
+async def _up_to(last: int, source: AsyncGenerator[list[Stored], None]) -> AsyncIterator[list[Stored]]:
+    async with aclosing(source):
+        async for batch in source:
+            yield [stored for stored in batch if stored.sequence <= last]
+            if batch[-1].sequence >= last:
+                return
 
 
 def _consecutive(delivered: Sequence[Stored], position: int) -> Sequence[Stored]:

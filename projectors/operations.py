@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ from projectors.checkpoint import Checkpoint
 from projectors.cycles import queries as cycles
 from projectors.database import DRIVER_ERRORS, open_engine, unavailable
 from projectors.miners import queries as miners
+from projectors.projector import Projection
+from projectors.replay import Replay
 from projectors.runner import Runner
 from projectors.topics import PROJECTIONS
 from projectors.weights import queries as weights
@@ -23,6 +25,10 @@ from projectors.weights.queries import Weights
 
 WRITE_TIMEOUT_S = 60.0
 READ_TIMEOUT_S = 5.0
+REPLAY_TIMEOUT_S = 3600.0
+"""Copying or comparing all rows of a table is one command."""
+REPLAY_CONNECTIONS = 4 * len(PROJECTIONS)
+"""For each one that holds its lock and one that writes, and a few to look with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,22 @@ async def run_projectors(log: EventLog, database_url: str, *, stop: asyncio.Even
         await Runner(log, engine, PROJECTIONS, stop).run()
 
 
+@asynccontextmanager
+async def replaying(
+    log: EventLog, database_url: str, projections: Sequence[Projection], *, kept: int = 0, other_log: bool = False
+) -> AsyncIterator[Replay]:
+    """A replay of these read models, for as long as this is open; see `projectors.replay`.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL does not answer, or there is no such database.
+    """
+    async with (
+        _engine(database_url, REPLAY_TIMEOUT_S, connections_max=REPLAY_CONNECTIONS) as engine,
+        _translating(database_url),
+    ):
+        yield Replay(log, engine, projections, kept=kept, other_log=other_log)
+
+
 async def init(database_url: str) -> None:
     """Creates the tables that are not there.
 
@@ -70,16 +92,6 @@ async def init(database_url: str) -> None:
     async with _engine(database_url, WRITE_TIMEOUT_S) as engine, _translating(database_url):
         for projection in PROJECTIONS:
             await schemas.ensure(engine, projection)
-
-
-async def reset(database_url: str) -> None:
-    """Empties the read models, in one transaction. The next projector fills them from the log.
-
-    Raises:
-        DatabaseUnavailable: PostgreSQL does not answer, or there is no such database.
-    """
-    async with _engine(database_url, WRITE_TIMEOUT_S) as engine, _translating(database_url):
-        await schemas.reset(engine, PROJECTIONS)
 
 
 async def status(log: EventLog | None, database_url: str) -> Status:
@@ -126,8 +138,8 @@ async def _totals(connection: AsyncConnection, end: int | None, states: list[Pro
 
 
 @asynccontextmanager
-async def _engine(url: str, timeout_s: float) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(url, role="projector", command_timeout_s=timeout_s)
+async def _engine(url: str, timeout_s: float, *, connections_max: int = 10) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(url, role="projector", command_timeout_s=timeout_s, connections_max=connections_max)
     try:
         yield engine
     finally:

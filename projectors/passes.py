@@ -14,9 +14,11 @@ VERIFY_INTERVAL_S = 5.0
 """How long an idle projector waits before it looks whether log and database are still what they were."""
 
 
-async def catch_up(log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event) -> None:
-    """Projects what is in the log now."""
-    await _pass(log, projectors, interrupt, follow=False)
+async def catch_up(
+    log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event, *, last: int | None = None
+) -> None:
+    """Projects what is in the log now; with `last`, up to that sequence."""
+    await _pass(log, projectors, interrupt, follow=False, last=last)
 
 
 async def follow(log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event) -> None:
@@ -24,12 +26,16 @@ async def follow(log: EventLog, projectors: Sequence[Projector], interrupt: asyn
     await _pass(log, projectors, interrupt, follow=True)
 
 
-async def _pass(log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event, *, follow: bool) -> None:
+async def _pass(
+    log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event, *, follow: bool, last: int | None = None
+) -> None:
     going = [projector for projector in projectors if not projector.stopped]
+    if last is not None:
+        going = [projector for projector in going if projector.checkpoint.sequence < last]
     if not going:
         return
     positions = {projector.projection: projector.checkpoint.sequence for projector in going}
-    async with feeding(log, positions, follow=follow) as feed:
+    async with feeding(log, positions, follow=follow, last=last) as feed:
         while going and not interrupt.is_set() and not feed.ended:
             batch = await feed.next(interrupt, timeout_s=VERIFY_INTERVAL_S)
             verified = asyncio.create_task(_verify(log, going))

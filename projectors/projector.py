@@ -21,6 +21,7 @@ from projectors import checkpoint
 from projectors.arrival import Arrival, opened
 from projectors.changes import Changes, WrongValue
 from projectors.checkpoint import Checkpoint, Fenced, ProjectionFailed
+from projectors.cut import CutBack
 from projectors.database import DRIVER_ERRORS, refuses_the_data
 
 Handler = Callable[[Arrival, Changes], None]
@@ -40,6 +41,10 @@ class Projection:
     subjects: re.Pattern[str]
     """Matches the subjects at which an event that cannot be read would matter here."""
     handlers: Mapping[type[Event], Handler]
+    cut_back: CutBack
+    """Gives the tables as they were at an earlier sequence."""
+    cut_from: tuple[Projection, ...] = ()
+    """Other projections whose rows `cut_back` reads."""
 
     def fold(self, stored: Stored, arrival: Arrival | CodecError, changes: Changes) -> None:
         """Adds what one event changes.
@@ -82,7 +87,7 @@ class Projector:
             self.checkpoint = await checkpoint.read(connection)
 
     async def confirm(self) -> None:
-        """Looks whether the database still agrees: it may have been reset, or another projector be ahead.
+        """Looks whether the database still agrees: tables may have been swapped, or another projector be ahead.
 
         Raises:
             Fenced: it does not.

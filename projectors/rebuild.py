@@ -1,4 +1,4 @@
-"""Building a projection anew beside its live tables, and putting it in their place in one transaction."""
+"""Building a projection of another version anew beside its live tables, and putting it in their place."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.log import EventLog
 from projectors import schemas
+from projectors.beginning import from_nothing
 from projectors.passes import catch_up
-from projectors.projector import Projection, Projector
+from projectors.projector import Projection
 
 logger = structlog.get_logger(__name__)
 
@@ -29,7 +30,7 @@ async def rebuild(log: EventLog, engine: AsyncEngine, projection: Projection, in
             return False
         if await _is_current(engine, projection):
             return True
-        projector = await _fresh(log, engine, projection)
+        projector = await from_nothing(log, engine, projection)
         while not interrupt.is_set():
             await catch_up(log, [projector], interrupt)
             if projector.stopped:
@@ -45,11 +46,3 @@ async def _is_current(engine: AsyncEngine, projection: Projection) -> bool:
     async with engine.connect() as connection:
         live = await schemas.live_checkpoint(connection, projection)
     return live is not None and live.version == projection.version
-
-
-async def _fresh(log: EventLog, engine: AsyncEngine, projection: Projection) -> Projector:
-    schema = schemas.next_of(projection)
-    async with schemas.scoped(engine, projection, schema).begin() as connection:
-        await schemas.drop(connection, schema)
-        await schemas.create(connection, projection, schema)
-    return Projector(projection, engine, schema=schema, log_identity=await log.identity())

@@ -127,7 +127,7 @@ class Runner:
             all_jobs.add_done_callback(lambda _: interrupt.set())
         try:
             await following
-            # Here no projection is left to follow with: wait for the jobs, or look from time to time for a reset.
+            # Here no projection is left to follow with: wait for the jobs, or look from time to time for a replay.
             await first_of(interrupt, timeout_s=None if side else VERIFY_INTERVAL_S)
         finally:
             interrupt.set()

@@ -62,17 +62,25 @@ async def live_checkpoint(connection: AsyncConnection, projection: Projection) -
     return await _translated(connection, projection.name)
 
 
-async def reset(engine: AsyncEngine, projections: Sequence[Projection]) -> None:
-    """Empty tables for all of these, in one transaction: whatever was there is gone."""
-    async with _durable(engine) as connection:
-        for projection in projections:
-            await _lock_for_transaction(connection, projection)
-            for schema in (projection.name, next_of(projection), old_of(projection)):
-                await drop(connection, schema)
-            await connection.execution_options(
-                schema_translate_map={None: projection.name, projection.name: projection.name}
-            )
-            await create(connection, projection, projection.name)
+async def positions(connection: AsyncConnection, projections: Sequence[Projection]) -> dict[Projection, int]:
+    """The newest sequence that the live tables of each have seen. Sets the connection's schema translation."""
+    found = {it: await live_checkpoint(connection, it) for it in projections}
+    return {it: checkpoint.sequence for it, checkpoint in found.items() if checkpoint is not None}
+
+
+async def generations(connection: AsyncConnection, projections: Sequence[Projection]) -> list[int | None]:
+    """Which tables are live: other numbers after each swap."""
+    query = text("SELECT oid::bigint FROM pg_namespace WHERE nspname = :name")
+    return [await connection.scalar(query.bindparams(name=it.name)) for it in projections]
+
+
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection that sees everything as it is at the first question, for as long as this is open."""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="REPEATABLE READ")
+        async with connection.begin():
+            yield connection
 
 
 async def swap(engine: AsyncEngine, projection: Projection, built: Checkpoint, *, log_last_sequence: int) -> bool:

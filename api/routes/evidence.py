@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from api.dependencies import Log, Trees
@@ -104,6 +104,16 @@ class ProofAnswer(BaseModel):
     merkle_root: Annotated[str, Field(description="as the seal and the signed root have it")]
 
 
+class ConsistencyAnswer(BaseModel):
+    """That history was only appended to: the consistency proof of RFC 6962 between two history roots, in hex."""
+
+    cycle_id: int
+    since: int
+    root: Annotated[str, Field(description="over the ends of cycles 1 to `cycle_id`, as their signed root has it")]
+    since_root: Annotated[str, Field(description="over the ends of cycles 1 to `since`")]
+    proof: list[str]
+
+
 @router.get("/identity", responses=documented(404, 503))
 async def identity(log: Log) -> IdentityAnswer:
     """The key in force and all announcements that led to it."""
@@ -125,6 +135,33 @@ async def identity(log: Log) -> IdentityAnswer:
 async def signed_root(cycle_id: CyclePath, log: Log) -> SignedStatement:
     """How the cycle ended, its Merkle root, and the root over the ends of all cycles up to it, signed."""
     return await log.ask(lambda events: _signed(events, RootSigned, cycle_id, subjects.signed_root(cycle_id)))
+
+
+@router.get("/cycles/{cycle_id}/root/consistency", responses=documented(404, 409, 422, 500, 503))
+async def consistency(
+    cycle_id: CyclePath,
+    since: Annotated[CycleId, Query(ge=1, lt=2**63, description="an earlier cycle, or the same")],
+    log: Log,
+    trees: Trees,
+) -> ConsistencyAnswer:
+    """The proof that the history up to a cycle begins with that up to an earlier one."""
+    if since > cycle_id:
+        raise Problem(
+            422, "invalid-request", "Invalid request", f"since: at most {cycle_id} is expected, not {since}"
+        )
+    try:
+        found = await log.ask(lambda events: trees.history.consistency(events, since, cycle_id))
+    except SealBroken as error:
+        raise Problem(500, "evidence-broken", "Evidence broken", str(error)) from error
+    if found is None:
+        raise await log.ask(lambda events: _unended(events, cycle_id))
+    return ConsistencyAnswer(
+        cycle_id=cycle_id,
+        since=since,
+        root=found.root.hex(),
+        since_root=found.since_root.hex(),
+        proof=[node.hex() for node in found.proof],
+    )
 
 
 @router.get("/cycles/{cycle_id}/weights/signed", responses=documented(404, 422, 503))
@@ -151,6 +188,12 @@ async def _signed(events: EventLog, kind: type[S], cycle: CycleId, subject: str)
     if await events.last(subjects.plan(cycle)) is None:
         raise not_found("unknown-cycle", f"there is no cycle {cycle}")
     raise not_found("not-signed", f"there is no {kind.type} of cycle {cycle}, or not yet: its status says which")
+
+
+async def _unended(events: EventLog, cycle: CycleId) -> Problem:
+    if await events.last(subjects.plan(cycle)) is None:
+        return not_found("unknown-cycle", f"there is no cycle {cycle}")
+    return Problem(409, "cycle-not-ended", "Not available", f"cycle {cycle} has not ended; wait for it")
 
 
 async def _sealed(events: EventLog, sequence: int) -> tuple[Stored, CycleSealed]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.concurrency import run_in_threadpool
 
@@ -13,10 +12,10 @@ from api.dependencies import Models
 from api.problems import Problem, documented, not_found
 from consumers.scoring.explanation import Scored, explain
 from consumers.scoring.explanation_parts import Explanation, Proof
-from consumers.scoring.paired import PairedMiners, differing, pair
+from consumers.scoring.paired import Compared, compared
 from events import subjects
 from events.cycles import CyclePlanned, CycleSealed
-from events.ids import CycleId, EnvId, EpisodeKey, Uid
+from events.ids import CycleId, EnvId, Uid
 from events.weights import EnvironmentTally, MinerStanding
 from projectors.cycles import queries as cycles
 from projectors.episodes import queries as episodes
@@ -28,19 +27,6 @@ CyclePath = Annotated[CycleId, Path(ge=1, lt=2**63)]
 HotkeyPath = Annotated[str, Path(max_length=64, description="a hotkey or a uid of the cycle")]
 
 
-class Compared(PairedMiners):
-    """Two miners of a cycle, on the same episodes."""
-
-    cycle: int
-    first: str
-    second: str
-    differing_total: int
-    differing: Annotated[
-        list[tuple[str, str]], Field(description="ids of the episodes in which one succeeds: first's, second's")
-    ]
-    next_offset: int | None
-
-
 @router.get("/weights/{cycle_id}/explain/{hotkey}", responses=documented(404, 409, 422, 503))
 async def explanation(cycle_id: CyclePath, hotkey: HotkeyPath, models: Models) -> Explanation:
     """Weight, points, subsets won and lost, rates and thresholds of a miner, by cycle (not by block)."""
@@ -49,7 +35,7 @@ async def explanation(cycle_id: CyclePath, hotkey: HotkeyPath, models: Models) -
 
 
 @router.get("/cycles/{cycle_id}/compare/{hotkey}/{other}", responses=documented(404, 409, 422, 503))
-async def compared(
+async def comparison(
     cycle_id: CyclePath,
     hotkey: HotkeyPath,
     other: HotkeyPath,
@@ -69,21 +55,7 @@ async def compared(
         return plan, pair_of, [await episodes.successes(connection, cycle_id, uid) for uid in pair_of]
 
     plan, uids, (first, second) = await models.ask(query)
-    found = differing(first, second)
-    page = found[offset : offset + limit]
-    hotkeys = {entry.uid: entry.hotkey for entry in plan.roster}
-    return Compared(
-        **dict(pair(plan.environments, plan.episodes_per_environment, first, second)),
-        cycle=cycle_id,
-        first=hotkeys[uids[0]],
-        second=hotkeys[uids[1]],
-        differing_total=len(found),
-        differing=[
-            (EpisodeKey(cycle_id, uids[0], env, index).id, EpisodeKey(cycle_id, uids[1], env, index).id)
-            for env, index in page
-        ],
-        next_offset=offset + limit if offset + limit < len(found) else None,
-    )
+    return compared(plan, uids, (first, second), limit=limit, offset=offset)
 
 
 async def _plan(connection: AsyncConnection, number: CycleId) -> CyclePlanned:

@@ -36,6 +36,7 @@ class Entry(Part):
     kind: Literal[
         "discovered",
         "commitment_changed",
+        "commitment_rejected",
         "departed",
         "planned",
         "completed",
@@ -55,9 +56,10 @@ class Entry(Part):
     env: str | None = None
     index: int | None = None
     success: bool | None = None
-    code: Annotated[str | None, Field(description="why it was forfeited or abandoned, or no weights were given")] = (
-        None
-    )
+    code: Annotated[
+        str | None,
+        Field(description="why it was forfeited or abandoned, no weights were given, or a commitment was rejected"),
+    ] = None
     detail: str | None = None
     on_frontier: bool | None = None
     points: str | None = None

@@ -21,17 +21,19 @@ router = APIRouter(prefix="/v1/miners", tags=["miners"])
 
 
 class Miner(BaseModel):
-    """Who holds a uid, or held it last."""
+    """Who holds a uid, or held it last. Who was rejected is not evaluated until it commits anew."""
 
     uid: int
     hotkey: str
-    endpoint: Annotated[str | None, Field(description="null where it was committed encrypted")]
+    endpoint: Annotated[str | None, Field(description="null where it was committed encrypted, or rejected")]
     last_evaluated: Annotated[datetime | None, Field(description="when an episode of this hotkey last had a result")]
-    status: Literal["registered", "departed"]
-    repo: str
-    revision: str
+    status: Literal["registered", "rejected", "departed"]
+    repo: Annotated[str | None, Field(description="null where the newest commitment was rejected")]
+    revision: str | None
     commitment_block: int
     last_cycle: int | None
+    code: Annotated[str | None, Field(description="why the commitment was rejected; null where it was not")]
+    detail: Annotated[str | None, Field(description="what is wrong with it, and what to do")]
 
 
 class MinersAnswer(BaseModel):
@@ -57,9 +59,11 @@ def _miner(miner: queries.Miner) -> Miner:
         hotkey=miner.hotkey,
         endpoint=miner.endpoint,
         last_evaluated=miner.last_evaluated,
-        status="registered" if miner.registered else "departed",
+        status="registered" if miner.registered else "departed" if miner.code is None else "rejected",
         repo=miner.repo,
         revision=miner.revision,
         commitment_block=miner.commitment_block,
         last_cycle=miner.last_cycle,
+        code=miner.code,
+        detail=miner.detail,
     )

@@ -17,8 +17,8 @@ from events.display import result_view, show_progress
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.log import EventLog
+from events.newest import newest_cycle
 from producers.cycles.results import signed
-from producers.cycles.scheduler import newest_cycle
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
 from sim.runtime.embedded import is_running

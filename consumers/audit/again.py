@@ -66,7 +66,9 @@ class Simulators:
         """
         try:
             async with self._free, asyncio.timeout(AGAIN_S):  # the time does not count while it waits
-                return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
+                with _without_interrupts():
+                    running = self._pool.submit(function, *args, **kwargs)
+                return await asyncio.wrap_future(running)
         except TimeoutError as error:
             self.overdue = True
             raise SimulationFailed(f"the second run has not ended in {AGAIN_S:g} s: is this machine busy?") from error
@@ -90,6 +92,15 @@ def simulators(processes: int = 1) -> Iterator[Simulators]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C is ours to handle: processes that begin meanwhile never see one, not even before their first line."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
     die_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle

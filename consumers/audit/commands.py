@@ -21,6 +21,7 @@ from consumers.audit.case import Case
 from consumers.audit.checks import Audit, Check
 from consumers.audit.cycle.commands import audit_cycle
 from consumers.audit.episode import audit as audit_case
+from consumers.audit.history.commands import audit_history
 from consumers.audit.render import SUFFIXES, render
 from consumers.audit.sources import ApiSource, LogSource, Source
 from events import display
@@ -38,6 +39,7 @@ audit = typer.Typer(help="Check what the log says by doing it again.", no_args_i
 episode = typer.Typer(help="Look at single episodes.", no_args_is_help=True)
 
 audit.command("cycle")(audit_cycle)
+audit.command("history")(audit_history)
 
 EpisodeArgument = Annotated[
     str, typer.Argument(metavar="ID", help="cycle.uid.family.task.index, for example 42.7.metaworld.push-v3.0.")

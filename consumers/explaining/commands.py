@@ -7,8 +7,8 @@ from typing import Annotated
 import aiohttp
 import orjson
 import typer
-from pydantic import ValidationError
 
+from consumers.explaining.answers import ask
 from consumers.explaining.view import view
 from consumers.scoring.explanation import Scored
 from consumers.scoring.explanation import explain as explained
@@ -21,9 +21,6 @@ from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.log import EventLog
 from events.weights import WeightsComputed, WeightsWithheld
-
-API_TIMEOUT_S = 30.0
-ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 
 @options
@@ -41,7 +38,9 @@ def explain(
 
     async def main() -> None:
         if api_url is not None:
-            found = await _from_api(api_url.rstrip("/"), cycle, miner)
+            url = f"{api_url.rstrip('/')}/v1/weights/{cycle}/explain/{miner}"
+            async with aiohttp.ClientSession() as session:
+                found = await ask(session, url, Explanation)
         else:
             found = await _from_log(context.obj, log, CycleId(cycle), miner)
         if as_json:
@@ -97,24 +96,3 @@ async def read_scored(log: EventLog, cycle: CycleId) -> Scored:
             episodes=f"/v1/cycles/{cycle}/episodes",
         ),
     )
-
-
-async def _from_api(base_url: str, cycle: int, miner: str) -> Explanation:
-    url = f"{base_url}/v1/weights/{cycle}/explain/{miner}"
-    timeout = aiohttp.ClientTimeout(total=API_TIMEOUT_S)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, allow_redirects=False) as answer,
-        ):
-            status, body = answer.status, await answer.content.read(ANSWER_BYTES_MAX)
-            while not answer.content.at_eof() and len(body) < ANSWER_BYTES_MAX:
-                body += await answer.content.read(ANSWER_BYTES_MAX - len(body))
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise Misused(f"{url}: {type(error).__name__}: {error}; is --api-url right?") from error
-    try:
-        if status == 200:
-            return Explanation.model_validate_json(body)
-        raise Misused(str(orjson.loads(body)["detail"]))
-    except (ValidationError, orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise Misused(f"{url} answered {status}, not as our API would; is --api-url right?") from error

@@ -70,17 +70,21 @@ def check_evidence(leaves: Sequence[Stored], seal: CycleSealed) -> Evidence:
     return Evidence(plans[0], outcomes)
 
 
-async def read_plan(log: EventLog, cycle: CycleId) -> CyclePlanned:
-    """The plan of a cycle that has ended.
+async def read_abandoned(log: EventLog, cycle: CycleId) -> Evidence:
+    """What a cycle consists of that was abandoned as a whole. No seal speaks of it.
 
     Raises:
-        EvidenceRefused: there is none.
+        EvidenceRefused: it has no plan.
         CodecError, LogUnavailable: as `read_evidence`.
     """
     stored = await log.last(subjects.plan(cycle))
     if stored is None:
         raise EvidenceRefused(f"cycle {cycle} has ended, but the log has no plan at {subjects.plan(cycle)}")
-    return decode_as(CyclePlanned, stored).event
+    outcomes: list[EpisodeOutcome] = []
+    async for batch in log.read(after=stored.sequence, subject=subjects.outcomes(cycle)):
+        events = [decode(each).event for each in batch]
+        outcomes += [event for event in events if isinstance(event, EpisodeOutcome)]
+    return Evidence(decode_as(CyclePlanned, stored).event, tuple(outcomes))
 
 
 def _check_tree(leaves: Sequence[Stored], seal: CycleSealed) -> None:

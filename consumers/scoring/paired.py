@@ -14,8 +14,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from events.cycles import CyclePlanned
 from events.event import Value
-from events.ids import EnvId
+from events.ids import EnvId, EpisodeKey, Uid
 
 LEVEL = Fraction(95, 100)
 """Of the confidence interval; the p-value must be below what is left of 1."""
@@ -175,6 +176,55 @@ def pair(environments: Sequence[EnvId], episodes: int, first: Successes, second:
 def differing(first: Successes, second: Successes) -> list[tuple[EnvId, int]]:
     """Environment and index of the episodes in which exactly one of them succeeds, in their order."""
     return sorted(key for key, success in first.items() if {success, second.get(key)} == {True, False})
+
+
+class Differing(Value):
+    """An episode in which exactly one of two miners succeeds: both met the same seed."""
+
+    first: Annotated[str, Field(description="id of the first miner's")]
+    second: Annotated[str, Field(description="id of the second miner's")]
+    succeeds: Literal["first", "second"]
+
+
+class Compared(PairedMiners):
+    """Two miners of a cycle, on the same episodes."""
+
+    cycle: int
+    first: Annotated[str, Field(description="hotkey")]
+    second: str
+    differing_total: int
+    differing: list[Differing]
+    next_offset: Annotated[int | None, Field(description="where the list goes on; null at its end")]
+
+
+def compared(
+    plan: CyclePlanned,
+    uids: tuple[Uid, Uid],
+    successes: tuple[Successes, Successes],
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+) -> Compared:
+    """Two miners of a plan; `limit` and `offset` are of the episodes in which they differ."""
+    found = differing(*successes)
+    end = len(found) if limit is None else offset + limit
+    hotkeys = {entry.uid: entry.hotkey for entry in plan.roster}
+    return Compared(
+        **dict(pair(plan.environments, plan.episodes_per_environment, *successes)),
+        cycle=plan.cycle,
+        first=hotkeys[uids[0]],
+        second=hotkeys[uids[1]],
+        differing_total=len(found),
+        differing=[
+            Differing(
+                first=EpisodeKey(plan.cycle, uids[0], *key).id,
+                second=EpisodeKey(plan.cycle, uids[1], *key).id,
+                succeeds="first" if successes[0][key] else "second",
+            )
+            for key in found[offset:end]
+        ],
+        next_offset=end if end < len(found) else None,
+    )
 
 
 def _compared(pairs: Counter[tuple[bool | None, bool | None]]) -> PairedDifference:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from consumers.scoring.rates import Rate, Tallies, tally
@@ -10,6 +11,8 @@ from consumers.scoring.standings import Contender, Standings, score
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.episodes import EpisodeOutcome
 from events.ids import EnvId
+from events.rule_changes import Withheld
+from events.rules import ScoringRules
 from events.weights import MinerStanding, WeightsComputed, WeightsU16, WeightsWithheld, WithheldReason
 
 NO_POINTS = "no miner won any subset of environments"
@@ -20,23 +23,58 @@ def weigh(
 ) -> WeightsComputed | WeightsWithheld:
     """The weights that follow from one outcome for each planned episode, or why there are none."""
     if isinstance(ended, CycleAbandoned):
-        return _withheld(plan, WithheldReason.CYCLE_ABANDONED, f"the cycle was abandoned: {ended.detail}"[:500])
-    if not plan.roster:
-        return _withheld(plan, WithheldReason.NO_MINERS, "the plan has no miners")
-    tallies = tally(plan, outcomes)
-    result = score(contenders(plan, tallies), plan.episodes_per_environment, plan.rules)
-    epsilons = {env: text(epsilon.decimal()) for env, epsilon in zip(plan.environments, result.epsilons, strict=True)}
-    standings = _standings(plan, tallies, result)
-    if not result.weights:
-        return _withheld(plan, WithheldReason.NO_POINTS, NO_POINTS, epsilons, standings)
+        detail = f"the cycle was abandoned: {ended.detail}"[:500]
+        weighed = Weighed.none(WithheldReason.CYCLE_ABANDONED, detail)
+    else:
+        weighed = _weighed(plan, tally(plan, outcomes), plan.rules)
+    if weighed.weights_u16 is None or isinstance(ended, CycleAbandoned):
+        return _withheld(plan, weighed)
     return WeightsComputed(
         cycle=plan.cycle,
         block=plan.block,
         merkle_root=ended.merkle_root,
-        epsilons=epsilons,
-        standings=standings,
-        weights_u16=WeightsU16(uids=tuple(entry.uid for entry in plan.roster), values=tuple(result.weights_u16)),
+        epsilons=weighed.epsilons,
+        standings=weighed.standings,
+        weights_u16=weighed.weights_u16,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What rules make of a cycle: `weights_u16`, or why they are `withheld`."""
+
+    epsilons: dict[EnvId, str]
+    standings: tuple[MinerStanding, ...]
+    weights_u16: WeightsU16 | None
+    withheld: Withheld | None
+
+    @classmethod
+    def none(cls, reason: WithheldReason, detail: str) -> Weighed:
+        """Neither weights nor standings."""
+        return cls({}, (), None, Withheld(reason=reason, detail=detail))
+
+
+def weigh_under(rules: ScoringRules, plan: CyclePlanned, tallies: Tallies) -> Weighed:
+    """What other rules than the plan's would have made of how its episodes ended."""
+    counted = sum(it.completed + it.forfeited for of_miner in tallies.values() for it in of_miner.values())
+    if counted < rules.coverage_min * plan.episodes_planned:
+        detail = (
+            f"{counted} of {plan.episodes_planned} episodes could be counted, the rules ask for {rules.coverage_min}"
+        )
+        return Weighed.none(WithheldReason.CYCLE_ABANDONED, detail)
+    return _weighed(plan, tallies, rules)
+
+
+def _weighed(plan: CyclePlanned, tallies: Tallies, rules: ScoringRules) -> Weighed:
+    if not plan.roster:
+        return Weighed.none(WithheldReason.NO_MINERS, "the plan has no miners")
+    result = score(contenders(plan, tallies), plan.episodes_per_environment, rules)
+    epsilons = {env: text(epsilon.decimal()) for env, epsilon in zip(plan.environments, result.epsilons, strict=True)}
+    standings = _standings(plan, tallies, result)
+    if not result.weights:
+        return Weighed(epsilons, standings, None, Withheld(reason=WithheldReason.NO_POINTS, detail=NO_POINTS))
+    uids = tuple(entry.uid for entry in plan.roster)
+    return Weighed(epsilons, standings, WeightsU16(uids=uids, values=tuple(result.weights_u16)), None)
 
 
 def contenders(plan: CyclePlanned, tallies: Tallies) -> list[Contender]:
@@ -68,20 +106,15 @@ def _standings(plan: CyclePlanned, tallies: Tallies, result: Standings) -> tuple
     )
 
 
-def _withheld(
-    plan: CyclePlanned,
-    reason: WithheldReason,
-    detail: str,
-    epsilons: dict[EnvId, str] | None = None,
-    standings: tuple[MinerStanding, ...] = (),
-) -> WeightsWithheld:
+def _withheld(plan: CyclePlanned, weighed: Weighed) -> WeightsWithheld:
+    assert weighed.withheld is not None, "without weights there is a reason"
     return WeightsWithheld(
         cycle=plan.cycle,
         block=plan.block,
-        reason=reason,
-        detail=detail,
-        epsilons=epsilons or {},
-        standings=standings,
+        reason=weighed.withheld.reason,
+        detail=weighed.withheld.detail,
+        epsilons=weighed.epsilons,
+        standings=weighed.standings,
     )
 
 

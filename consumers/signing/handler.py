@@ -1,7 +1,7 @@
 """From results to signatures, in the order of the results.
 
-The log says what is to be done: every cycle with a result but without signatures. That scoring comes first is meant:
-it has read all evidence under a seal again, so nobody signs the root of a cycle that does not hold together.
+That scoring comes first is meant: it has read all evidence under a seal again, so nobody signs the root of a cycle
+that does not hold together.
 """
 
 from __future__ import annotations
@@ -10,58 +10,39 @@ import asyncio
 from typing import TypeVar
 
 import structlog
-from faststream import FastStream
-from faststream.nats import NatsMessage
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from consumers.intake import Intake, broker_for, started
+from consumers.catching_up import CatchingUp, run_catching_up
 from consumers.signing.identity import SOURCE, check_not_replaced, take_up
-from consumers.work import Answer, Done, RetryAfter
 from events import subjects
 from events.codec import decode, decode_as, draft
-from events.connection import connect
 from events.cycles import CycleAbandoned, CycleSealed
 from events.envelope import RecordedEvent
 from events.event import Event
 from events.ids import CycleId, Hotkey
-from events.jetstream import JetStreamLog
 from events.keys import SigningKey
-from events.log import Conflict, EventLog, LogUnavailable
+from events.log import Conflict, EventLog
 from events.signed import RootSigned, WeightsSigned
 from events.statements import History, StatementDiffers, check_signed, root_statement, sign, weights_statement
-from events.streams import ACK_WAIT_S, EVENTS, ensure_streams
 from events.weights import WeightsComputed, WeightsWithheld
 
 DURABLE = "signing"
-RETRY_S = 1.0
-GRACE_S = 30.0
 
 S = TypeVar("S", RootSigned, WeightsSigned)
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-class Signing:
+class Signing(CatchingUp):
     """Signs how every cycle ended, and its weights."""
 
+    durable, subject, title = DURABLE, subjects.WEIGHTS, "results"
+
     def __init__(self, events: EventLog, key: SigningKey) -> None:
-        self._events = events
+        super().__init__(events)
         self._key = key
         self._keys: tuple[Hotkey, ...] = ()
         """All that were ever announced; ours is the last."""
         self._history = History()
-        self._position = 0
-        """Sequence of the last result that is known to be signed."""
-
-    async def __call__(self, message: NatsMessage) -> Answer:
-        try:
-            await self.catch_up()
-        except LogUnavailable as error:
-            return RetryAfter(RETRY_S, f"the log is away: {error}")
-        result_at = message.raw_message.metadata.sequence.stream
-        if self._position < result_at:
-            return RetryAfter(RETRY_S, f"the result at {result_at} cannot be read yet")
-        return Done()
 
     async def catch_up(self) -> None:
         """Signs what is missing, and checks what is signed. Not to be called again before it has ended.
@@ -73,10 +54,7 @@ class Signing:
             LogUnavailable: no answer in time.
         """
         self._keys = await take_up(self._events, self._key)
-        async for batch in self._events.read(after=self._position, subject=subjects.WEIGHTS):
-            for stored in batch:
-                await self._settle(decode(stored))
-                self._position = stored.sequence
+        await super().catch_up()
 
     async def _settle(self, recorded: RecordedEvent[Event]) -> None:
         result = recorded.event
@@ -130,23 +108,4 @@ async def run_signing(nats_url: str, key: SigningKey, stop: asyncio.Event, *, re
         LogUnavailable: no server answers at the start.
         StreamMismatch: the streams are not as they should be.
     """
-    async with await connect(nats_url, DURABLE) as connection:
-        await ensure_streams(connection, replicas=replicas)
-        signing = Signing(JetStreamLog(connection), key)
-        await signing.catch_up()
-        app, intake = application(nats_url)
-        async with started(app):
-            await intake.run(signing, stop, grace_s=GRACE_S)
-
-
-def application(nats_url: str) -> tuple[FastStream, Intake]:
-    """The signing consumer as a FastStream application, and its intake. Connects to nothing yet."""
-    broker = broker_for(nats_url)
-    consumer = ConsumerConfig(
-        durable_name=DURABLE,
-        filter_subject=subjects.WEIGHTS,
-        ack_policy=AckPolicy.EXPLICIT,
-        ack_wait=ACK_WAIT_S,
-        deliver_policy=DeliverPolicy.ALL,
-    )
-    return FastStream(broker, logger=None), Intake(broker, stream=EVENTS, consumer=consumer, slots=1, title="results")
+    await run_catching_up(Signing, nats_url, lambda events: Signing(events, key), stop, replicas=replicas)

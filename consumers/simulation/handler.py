@@ -20,6 +20,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import count
+from traceback import format_exc
 
 import structlog
 from faststream.nats import NatsMessage
@@ -46,6 +47,7 @@ from events.ids import EpisodeKey
 from events.log import Conflict, EventLog, LogUnavailable
 from events.tasks import EpisodeTask
 from sim.episode import EpisodeForfeit, EpisodeResult
+from sim.http.failures import concealed
 from sim.policy import printable
 
 SOURCE = "/kinitro/worker"
@@ -139,8 +141,8 @@ class EpisodeHandler:
         try:
             ending = await self._ending(task, earlier)
             event = _event_of(task, ending, attempt=attempt, worker=self._worker)
-        except Exception as error:
-            log.exception("attempt failed", attempt=attempt)
+        except Exception as error:  # noqa: BLE001  # it becomes an event, and is logged without the endpoint
+            log.error("attempt failed", attempt=attempt, exception=concealed(format_exc(), task.endpoint))  # noqa: TRY400
             return attempt_failed(task, error, attempt=attempt, worker=self._worker)
         if self._keep is not None and not isinstance(ending, TryAgain):
             await self._keep(task, ending, attempt)

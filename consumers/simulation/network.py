@@ -18,6 +18,7 @@ from yarl import URL
 
 from consumers.simulation.blame import Check
 from sim.http.addresses import AddressRefused, is_address, socket_factory
+from sim.http.deadline import Deadline, DeadlinePassed
 from sim.http.names import resolve
 from sim.policy import Doubt
 
@@ -87,8 +88,8 @@ class OwnNetwork:
         return self._asked[witness][1]
 
     async def _connects(self, witness: Witness) -> bool:
-        with contextlib.suppress(OSError, UnicodeError, AddressRefused):
-            async with asyncio.timeout(CHECK_S):
+        with contextlib.suppress(OSError, UnicodeError, AddressRefused, DeadlinePassed):
+            async with Deadline(CHECK_S):
                 for family, kind, protocol, name, address in await resolve(*witness):
                     with (
                         contextlib.suppress(OSError),

@@ -22,6 +22,7 @@ from events.tasks import EpisodeTask
 from events.variation import variation_digest
 from sim.episode import EpisodeForfeit, EpisodeResult, LatencySummary
 from sim.errors import SimError
+from sim.http.failures import concealed
 from sim.policy import printable
 from sim.trace import PhysicsOutcome
 from sim.versions import machine, versions
@@ -133,9 +134,13 @@ def evidence_of(physics: PhysicsOutcome) -> Evidence:
 
 
 def attempt_failed(task: EpisodeTask, error: Exception, *, attempt: int, worker: str) -> EpisodeAttemptFailed:
-    """How an exception of ours is recorded. A policy's failure is none: `run_episode` returns it."""
+    """How an exception of ours is recorded. A policy's failure is none: `run_episode` returns it.
+
+    Libraries like to name the endpoint in theirs, which may be secret.
+    """
     ours = FailureCode.SIMULATOR_ERROR if isinstance(error, SimError | EpisodeOverdue) else FailureCode.INTERNAL_ERROR
-    return _failure(task, ours, f"{type(error).__name__}: {error}", attempt=attempt, worker=worker)
+    detail = concealed(f"{type(error).__name__}: {error}", task.endpoint)
+    return _failure(task, ours, detail, attempt=attempt, worker=worker)
 
 
 def our_network(task: EpisodeTask, detail: str, *, attempt: int, worker: str) -> EpisodeAttemptFailed:

@@ -8,6 +8,7 @@ CycleError
 ├── NothingToEvaluate   there is no plan, and none can be made now
 ├── OutOfTurn           the cycle before it has not ended
 ├── ForeignSecret       the plan was made with another master key
+├── SealedEndpoints     miners of the plan have sealed endpoints, and the key that opens them is missing
 └── UnfairTerms         the plan's terms are refused on this network
 """
 
@@ -19,27 +20,30 @@ from functools import cached_property
 from itertools import islice
 
 from events import subjects
+from events.announced_rules import read_announced
 from events.codec import draft
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
 from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
 from events.event import Event
 from events.for_people import ForPeople
-from events.ids import CycleId, EpisodeKey
+from events.ids import CycleId, EpisodeKey, Uid
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.queue import QueueUnavailable, TaskQueue
+from events.rules import rules_that_differ
+from events.sealed import EndpointKey
 from events.seeds import commitment_to, cycle_secret
 from producers.blocks import BlockSource
 from producers.clock import TICK_S
 from producers.cycles.dispatch import Dispatch
 from producers.cycles.ending import end_of, given_up, late
 from producers.cycles.news import News
-from producers.cycles.plan import plan_cycle
+from producers.cycles.plan import left_out, plan_cycle
 from producers.cycles.settings import SchedulerSettings, why_unfair
 from producers.cycles.state import CycleEnd, CycleState, Step, next_step
-from producers.cycles.tasks import EpisodeTasks
+from producers.cycles.tasks import EpisodeTasks, endpoints
 from producers.cycles.watch import Silence, Watch
 from producers.discovery.registry import Registry
-from producers.progress import Ended, Queued, Report, Retrying
+from producers.progress import Ended, LeftOut, Queued, Report, Retrying, RulesOverruled
 from producers.retry import retried
 
 SOURCE = "/kinitro/conductor"
@@ -61,6 +65,10 @@ class OutOfTurn(CycleError):
 
 class ForeignSecret(CycleError):
     """The plan commits to a secret that this master key does not give, so this process cannot reveal it."""
+
+
+class SealedEndpoints(CycleError):
+    """The plan evaluates miners whose endpoints this process cannot read. Nothing was forfeited for that."""
 
 
 class UnfairTerms(CycleError):
@@ -156,12 +164,20 @@ class _Conductor:
             raise OutOfTurn(
                 f"cycle {self._cycle} cannot begin: cycle {self._cycle - 1} has not ended; conduct it first"
             )
+        block = await self._blocks.current()
+        end = await self._log.last_sequence()
         registry = Registry()
         await registry.catch_up(self._log)
-        plan = plan_cycle(self._cycle, registry, self._settings, await self._blocks.current())
+        announced = [it.event for it in await read_announced(self._log)]
+        plan = plan_cycle(self._cycle, registry, self._settings, block, announced)
         if isinstance(plan, str):
             raise NothingToEvaluate(plan)
-        await self._append(begin(plan, source=SOURCE, time=self._clock()))
+        if uids := left_out(registry, self._settings):
+            self._report(LeftOut(self._cycle, uids))
+        # Rules that are announced before the plan count in it: with anything new in the log, it is planned anew.
+        await self._log.append([draft(begin(plan, source=SOURCE, time=self._clock()), log_ends_at=end)])
+        if differ := rules_that_differ(plan.rules, self._settings.rules):
+            self._report(RulesOverruled(self._cycle, tuple(map(str, differ))))
 
     async def _seed(self) -> None:
         plan, deadline = self._checked_plan(), self._state.deadline
@@ -201,7 +217,10 @@ class _Conductor:
         """Kept from one `_run` to the next: it knows whose tasks it has taken from the queue."""
         plan, seeded = self._checked_plan(), self._state.seeded
         assert seeded is not None
-        return Dispatch(self._state, EpisodeTasks(plan, seeded, self._secret), self._queue)
+        where = endpoints(plan.event, self._settings.endpoint_key)
+        if unread := [entry.uid for entry in plan.event.roster if entry.uid not in where]:
+            raise SealedEndpoints(_why_unread(self._cycle, unread, self._settings.endpoint_key))
+        return Dispatch(self._state, EpisodeTasks(plan, seeded, self._secret, where), self._queue)
 
     async def _give_up(self) -> None:
         await self._settle_all(Step.GIVE_UP, self._state.given_up, given_up)
@@ -256,3 +275,12 @@ class _Conductor:
 
 def _ended(end: CycleEnd) -> Ended:
     return Ended(end.cycle, end.outcomes, end.detail if isinstance(end, CycleAbandoned) else None)
+
+
+def _why_unread(cycle: CycleId, uids: list[Uid], key: EndpointKey | None) -> str:
+    given = "there is no key" if key is None else f"the key with public half {key.public.hex()} is not the one"
+    return (
+        f"cycle {cycle} evaluates uids {', '.join(map(str, uids))}, whose endpoints are encrypted, and {given} to"
+        " open them: set KINITRO_BACKEND_PRIVATE_KEY or KINITRO_BACKEND_PRIVATE_KEY_FILE to the key of when the cycle"
+        " was planned; it then goes on where it stands, and nothing was forfeited"
+    )

@@ -15,7 +15,8 @@ from events.cycles import CyclePlanned
 from events.envelope import Clock, RecordedEvent, utc_now
 from events.ids import CycleId
 from events.log import Conflict, EventLog, LogUnavailable
-from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
+from events.newest import newest_cycle
 from events.queue import QueueUnavailable, TaskQueue
 from producers.blocks import BlockSource
 from producers.clock import sleep_until
@@ -91,24 +92,6 @@ async def run_cycle_once(
             return end
 
 
-async def newest_cycle(log: EventLog) -> CycleId:
-    """The number of the newest cycle that has a plan; 0 for none. Cycles are consecutive, so it can be bisected.
-
-    Raises:
-        LogUnavailable: no answer in time.
-    """
-    planned, unplanned = 0, 1
-    while await log.last(subjects.plan(CycleId(unplanned))) is not None:
-        planned, unplanned = unplanned, unplanned * 2
-    while unplanned - planned > 1:
-        middle = (planned + unplanned) // 2
-        if await log.last(subjects.plan(CycleId(middle))) is None:
-            unplanned = middle
-        else:
-            planned = middle
-    return CycleId(planned)
-
-
 class _Scheduler:
     def __init__(
         self,
@@ -126,7 +109,7 @@ class _Scheduler:
         self._settings = settings
         self._report = report
         self._clock = clock
-        self._discovery = Discovery(miners, log, clock=clock)
+        self._discovery = Discovery(miners, log, key=settings.endpoint_key, clock=clock)
         self._trouble = ""
 
     async def discover_for_ever(self) -> None:
@@ -146,7 +129,8 @@ class _Scheduler:
         self._trouble = ""
         if appended:
             kinds = Counter(type(event) for event in appended)
-            self._report(MinersChanged(kinds[MinerDiscovered], kinds[MinerCommitmentChanged], kinds[MinerDeparted]))
+            told = (MinerDiscovered, MinerCommitmentChanged, MinerDeparted, MinerCommitmentRejected)
+            self._report(MinersChanged(*(kinds[kind] for kind in told)))
 
     async def cycle_for_ever(self) -> None:
         await self.tidy_up(await self.newest())

@@ -10,6 +10,7 @@ from events.cycles import EpisodeTerms
 from events.event import Text
 from events.ids import EnvId, split_env_id
 from events.rules import ScoringRules
+from events.sealed import EndpointKey
 from producers.cycles.master_key import KEY_BYTES
 
 MAINNET = "finney"
@@ -20,7 +21,9 @@ STATE_PROFILE = "state/"
 class SchedulerSettings(BaseModel):
     """Validated once, passed down. Its representation and its errors do not show the master key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
 
     network: Annotated[Text, Field(min_length=1)]
     environments: Annotated[tuple[EnvId, ...], Field(min_length=1)]
@@ -36,6 +39,8 @@ class SchedulerSettings(BaseModel):
     requeue_after_s: Annotated[float, Field(gt=0)] = 15.0
     """How long no outcome may come before episodes without one are queued again."""
     master_key: Annotated[bytes, Field(min_length=KEY_BYTES, repr=False)]
+    endpoint_key: EndpointKey | None = None
+    """Opens endpoints that miners have sealed; without one they are not evaluated."""
     versions: dict[str, str]
     """Versions of everything that affects physics, for the plan."""
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from events.cycles import CyclePlanned, CycleSeeded
 from events.envelope import RecordedEvent
-from events.ids import EpisodeKey
+from events.ids import EpisodeKey, Uid
+from events.sealed import EndpointKey
 from events.seeds import SeedMaterial
 from events.tasks import EpisodeTask
+from producers.discovery.commitments import endpoint_of
+
+
+def endpoints(plan: CyclePlanned, key: EndpointKey | None) -> dict[Uid, str]:
+    """Where the policies of the plan are served; without those that are sealed and that the key does not open.
+
+    What was sealed is a secret: it goes into tasks, and nowhere else.
+    """
+    found = {entry.uid: endpoint_of(entry.commitment, key) for entry in plan.roster}
+    return {uid: endpoint for uid, endpoint in found.items() if endpoint is not None}
 
 
 class EpisodeTasks:
@@ -18,7 +29,15 @@ class EpisodeTasks:
     episodes, and of miners within each, is drawn from the seed material.
     """
 
-    def __init__(self, plan: RecordedEvent[CyclePlanned], seeded: RecordedEvent[CycleSeeded], secret: bytes) -> None:
+    def __init__(
+        self,
+        plan: RecordedEvent[CyclePlanned],
+        seeded: RecordedEvent[CycleSeeded],
+        secret: bytes,
+        endpoints: Mapping[Uid, str],
+    ) -> None:
+        """`endpoints`: base URL of each miner's policy server, opened where it was sealed."""
+        self._endpoints = endpoints
         self._plan = plan
         self._seeded = seeded
         self._material = SeedMaterial(secret, bytes.fromhex(seeded.event.block_hash), plan.event.cycle)
@@ -35,22 +54,15 @@ class EpisodeTasks:
                 yield EpisodeKey(self._plan.event.cycle, uid, env, index)
 
     def task(self, key: EpisodeKey) -> EpisodeTask:
-        """What a worker needs to run this episode.
-
-        Raises:
-            ValueError: the plan names a miner without endpoint, which no plan of ours does.
-        """
-        miner = self._roster[key.uid]
-        if miner.commitment.endpoint is None:
-            raise ValueError(f"the plan of cycle {key.cycle} names uid {key.uid}, which has no endpoint")
+        """What a worker needs to run this episode."""
         return EpisodeTask(
             cycle=key.cycle,
             uid=key.uid,
-            hotkey=miner.hotkey,
+            hotkey=self._roster[key.uid].hotkey,
             env=key.env,
             index=key.index,
             seed=self._material.seed(key.env, key.index),
-            endpoint=miner.commitment.endpoint,
+            endpoint=self._endpoints[key.uid],
             terms=self._plan.event.terms,
             cause=self._seeded.id,
             correlation=self._plan.envelope.correlation,

@@ -9,7 +9,8 @@ from events.envelope import Clock, Envelope, begin, utc_now
 from events.event import Event
 from events.ids import Hotkey
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable
-from producers.discovery.diff import changes
+from events.sealed import EndpointKey
+from producers.discovery.diff import changes, judged
 from producers.discovery.registry import MinerEvent, Registry
 from producers.discovery.source import MinerSource, Snapshot, SourceTrouble
 from producers.retry import retried
@@ -26,9 +27,16 @@ class StaleSnapshot(SourceTrouble):
 class Discovery:
     """Any number of them may run at once: a fact that one has appended, no other appends again."""
 
-    def __init__(self, source: MinerSource, log: EventLog, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, source: MinerSource, log: EventLog, *, key: EndpointKey | None = None, clock: Clock = utc_now
+    ) -> None:
+        """`key` opens sealed endpoints; without one, nobody is rejected for an endpoint that cannot be opened.
+
+        All discoveries of one log need the same key: two would undo each other's rejections.
+        """
         self._source = source
         self._log = log
+        self._key = key
         self._clock = clock
         self._registry = Registry()
 
@@ -46,7 +54,7 @@ class Discovery:
 
     async def _record(self, snapshot: Snapshot) -> list[MinerEvent]:
         await self._registry.catch_up(self._log)
-        new = changes(self._registry, snapshot)
+        new = changes(self._registry, judged(snapshot, self._registry, self._key))
         if new and snapshot.block < self._registry.block:
             raise StaleSnapshot(
                 f"miners were read at block {snapshot.block}, the log knows changes at block {self._registry.block};"

@@ -10,9 +10,15 @@ from events.envelope import RecordedEvent
 from events.event import Event
 from events.ids import Hotkey, Uid
 from events.log import EventLog
-from events.miners import Commitment, MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import (
+    Commitment,
+    MinerCommitmentChanged,
+    MinerCommitmentRejected,
+    MinerDeparted,
+    MinerDiscovered,
+)
 
-MinerEvent = MinerDiscovered | MinerCommitmentChanged | MinerDeparted
+MinerEvent = MinerDiscovered | MinerCommitmentChanged | MinerCommitmentRejected | MinerDeparted
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +28,16 @@ class KnownMiner:
     hotkey: Hotkey
     uid: Uid
     commitment: Commitment | None
-    """None once it has departed."""
+    """None once it has departed, or its newest commitment was rejected: the chain holds no other any more."""
+    rejected: MinerCommitmentRejected | None
+    """Why it has none; None once it has departed."""
     recorded: RecordedEvent[Event]
     ordinal: int
+
+    @property
+    def present(self) -> bool:
+        """Whether it holds its uid, with a commitment good or bad."""
+        return self.commitment is not None or self.rejected is not None
 
 
 class Registry:
@@ -39,14 +52,16 @@ class Registry:
     def get(self, hotkey: Hotkey) -> KnownMiner | None:
         return self._known.get(hotkey)
 
-    def registered(self) -> list[KnownMiner]:
+    def present(self) -> list[KnownMiner]:
         """Those that have not departed, by hotkey."""
-        return sorted(
-            (miner for miner in self._known.values() if miner.commitment is not None), key=lambda miner: miner.hotkey
-        )
+        return sorted((miner for miner in self._known.values() if miner.present), key=lambda miner: miner.hotkey)
+
+    def registered(self) -> list[KnownMiner]:
+        """Those of them that have a valid commitment."""
+        return [miner for miner in self.present() if miner.commitment is not None]
 
     def holders(self) -> list[KnownMiner]:
-        """Those that have not departed, by uid, one for each.
+        """The registered, by uid, one for each.
 
         Two discoveries with different snapshots can give one uid to two hotkeys until the next poll: the later event
         holds it.
@@ -66,8 +81,9 @@ class Registry:
         before = self._known.get(event.hotkey)
         expected = 1 if before is None else before.ordinal + 1
         assert event.ordinal == expected, f"{recorded.subject} follows ordinal {expected - 1}"
-        commitment = None if isinstance(event, MinerDeparted) else event.commitment
-        self._known[event.hotkey] = KnownMiner(event.hotkey, event.uid, commitment, recorded, event.ordinal)
+        commitment = event.commitment if isinstance(event, MinerDiscovered | MinerCommitmentChanged) else None
+        rejected = event if isinstance(event, MinerCommitmentRejected) else None
+        self._known[event.hotkey] = KnownMiner(event.hotkey, event.uid, commitment, rejected, recorded, event.ordinal)
         self.block = max(self.block, event.block)
 
     async def catch_up(self, log: EventLog) -> None:

@@ -21,7 +21,6 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -29,6 +28,7 @@ from pydantic_core import ErrorDetails
 from events.event import HotkeyField, Text, UidField
 from events.miners import Commitment
 from producers.blocks import BlockSource
+from producers.discovery.base_url import base_url
 from producers.discovery.source import RegisteredMiner, Snapshot, SourceTrouble
 from producers.discovery.toml_lines import line_of, line_of_syntax_error
 
@@ -56,21 +56,6 @@ class RosterRefused(SourceTrouble):
         super().__init__("\n".join(f"{path}:{f'{it.line}:' if it.line else ''} {it.reason}" for it in self.problems))
 
 
-def _endpoint(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError("not an http:// or https:// URL with a host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("it contains credentials, which would be published; remove them")
-    if parts.query or parts.fragment or any(char.isspace() for char in url):
-        raise ValueError("not a base URL: remove query, fragment and spaces")
-    return url
-
-
 def _repo(repo: str) -> str:
     if not _REPO.fullmatch(repo):
         raise ValueError("not user/name")
@@ -90,7 +75,7 @@ class _RosterMiner(BaseModel):
 
     hotkey: HotkeyField
     uid: UidField
-    endpoint: Annotated[Text, AfterValidator(_endpoint)]
+    endpoint: Annotated[Text, AfterValidator(base_url)]
     repo: Annotated[Text, AfterValidator(_repo)]
     revision: Annotated[Text, AfterValidator(_revision)]
     committed_block: Annotated[int, Field(ge=0)]

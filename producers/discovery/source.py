@@ -2,6 +2,7 @@
 
 SourceTrouble       there is no snapshot to be had; what the log knows stays as it is
 ├── RosterRefused   (roster.py) the file is bad: file, line and reason
+├── ChainTrouble    (metagraph.py, with its kinds) the chain cannot be read
 └── StaleSnapshot   (discovery.py) the log knows a later block
 """
 
@@ -13,6 +14,7 @@ from typing import Protocol
 from events.for_people import ForPeople
 from events.ids import Hotkey, Uid
 from events.miners import Commitment
+from producers.discovery.commitments import Rejection
 
 
 class SourceTrouble(ForPeople):
@@ -29,8 +31,17 @@ class RegisteredMiner:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedMiner:
+    """A hotkey that holds a uid, whose commitment is not accepted."""
+
+    hotkey: Hotkey
+    uid: Uid
+    rejection: Rejection
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All miners at one block.
+    """All miners at one block. Who holds a uid and has committed nothing is no miner.
 
     Raises:
         ValueError: a hotkey or a uid stands there twice.
@@ -38,16 +49,22 @@ class Snapshot:
 
     block: int
     miners: tuple[RegisteredMiner, ...]
+    rejected: tuple[RejectedMiner, ...] = ()
 
     def __post_init__(self) -> None:
         for name, values in (
-            ("hotkey", [miner.hotkey for miner in self.miners]),
-            ("uid", [miner.uid for miner in self.miners]),
+            ("hotkey", [miner.hotkey for miner in self.everybody]),
+            ("uid", [miner.uid for miner in self.everybody]),
         ):
             if len(set(values)) != len(values):
                 raise ValueError(
                     f"the snapshot at block {self.block} has one {name} twice: {sorted(map(str, values))}"
                 )
+
+    @property
+    def everybody(self) -> list[RegisteredMiner | RejectedMiner]:
+        """Whoever has committed anything."""
+        return [*self.miners, *self.rejected]
 
 
 class MinerSource(Protocol):

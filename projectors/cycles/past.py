@@ -68,20 +68,23 @@ async def _final(connection: AsyncConnection, cycles: Iterable[CycleId]) -> dict
 async def _outcomes(
     connection: AsyncConnection, as_of: int, cycles: Iterable[CycleId]
 ) -> dict[CycleId, ByEnvironment]:
-    abandoned = outcomes.c.success.is_(None)
     query = (
-        select(
-            outcomes.c.cycle,
-            outcomes.c.env,
-            func.count().filter(~abandoned, ~outcomes.c.forfeited).label("completed"),
-            func.count().filter(outcomes.c.success).label("successful"),
-            func.count().filter(outcomes.c.forfeited).label("forfeited"),
-            func.count().filter(abandoned).label("abandoned"),
-        )
+        select(outcomes.c.cycle, outcomes.c.env, *outcome_counts())
         .where(outcomes.c.cycle.in_(cycles), outcomes.c.sequence <= as_of)
         .group_by(outcomes.c.cycle, outcomes.c.env)
     )
     return _by_cycle(await connection.execute(query))
+
+
+def outcome_counts() -> list[Any]:
+    """How many of a group of outcomes there are of each kind: the first columns of `progress` that count."""
+    abandoned = outcomes.c.success.is_(None)
+    return [
+        func.count().filter(~abandoned, ~outcomes.c.forfeited).label("completed"),
+        func.count().filter(outcomes.c.success).label("successful"),
+        func.count().filter(outcomes.c.forfeited).label("forfeited"),
+        func.count().filter(abandoned).label("abandoned"),
+    ]
 
 
 async def _attempts(

@@ -11,6 +11,8 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.cycles import tables
+from projectors.cycles.cut import cut_back
+from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.projector import Projection
 
 Ended = RecordedEvent[CycleSealed] | RecordedEvent[CycleAbandoned]
@@ -102,4 +104,6 @@ PROJECTION = Projection(
         EpisodeAbandoned: _episode_abandoned,
         EpisodeAttemptFailed: _attempt_failed,
     },
+    cut_back=cut_back,
+    cut_from=(EPISODES,),
 )

@@ -8,6 +8,7 @@ from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompl
 from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.episodes import tables
+from projectors.episodes.cut import cut_back
 from projectors.projector import Projection
 
 
@@ -63,4 +64,5 @@ PROJECTION = Projection(
         EpisodeAbandoned: _abandoned,
         EpisodeAttemptFailed: _attempt_failed,
     },
+    cut_back=cut_back,
 )

@@ -8,7 +8,7 @@ from sqlalchemy import Row, Table, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import subjects
-from events.codec import decode, decode_as
+from events.codec import CodecError, decode, decode_as
 from events.envelope import RecordedEvent
 from events.episodes import (
     EpisodeAbandoned,
@@ -19,6 +19,7 @@ from events.episodes import (
 )
 from events.ids import CycleId, EnvId, EpisodeKey, Uid
 from events.log import Stored
+from projectors.arrival import Arrival, opened
 from projectors.episodes.tables import attempts, outcomes
 
 
@@ -86,8 +87,20 @@ def _is(table: Table, key: EpisodeKey) -> list[Any]:
 
 
 def recorded(row: Row[Any]) -> RecordedEvent[EpisodeOutcome]:
-    value = row._mapping  # `row.index` would be the tuple's own method
-    key = EpisodeKey(value["cycle"], value["uid"], value["env"], value["index"])
-    recorded = decode(Stored(value["sequence"], subjects.outcome(key), value["event"]))
+    recorded = decode(_stored(row))
     assert isinstance(recorded.event, EpisodeCompleted | EpisodeForfeited | EpisodeAbandoned)
     return recorded  # type: ignore[return-value]  # the check above narrows the payload, not the wrapper
+
+
+def arrival(row: Row[Any]) -> Arrival:
+    """The outcome as it was projected."""
+    found = opened(_stored(row))
+    if isinstance(found, CodecError):
+        raise found
+    return found
+
+
+def _stored(row: Row[Any]) -> Stored:
+    value = row._mapping  # `row.index` would be the tuple's own method
+    key = EpisodeKey(value["cycle"], value["uid"], value["env"], value["index"])
+    return Stored(value["sequence"], subjects.outcome(key), value["event"])

@@ -24,7 +24,10 @@ from projectors.weights.tables import results, standings
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Discovered, committed to something else, or departed; without a commitment where it departed."""
+    """Discovered, committed to something else, rejected for the reason in `code` and `detail`, or departed.
+
+    Where it was rejected or departed there is no commitment.
+    """
 
     sequence: int
     time: datetime
@@ -35,6 +38,8 @@ class Announced:
     revision: str | None
     endpoint: str | None
     commitment_block: int | None
+    code: str | None
+    detail: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from projectors.miners.tables import announcements, rosters
 async def miners(connection: AsyncConnection, as_of: int) -> list[Miner]:
     """As `queries.miners`. The projections of miners and of episodes must have seen `as_of`."""
     seen, committed = _newest(as_of, "seen"), _newest(as_of, "committed", with_commitment=True)
-    registered = (seen.c.kind != "departed").label("registered")
+    registered = seen.c.kind.not_in(("departed", "commitment_rejected")).label("registered")
     query = (
         select(
             seen.c.uid,
@@ -29,6 +29,8 @@ async def miners(connection: AsyncConnection, as_of: int) -> list[Miner]:
             committed.c.revision,
             committed.c.endpoint,
             committed.c.commitment_block,
+            seen.c.code,
+            seen.c.detail,
         )
         .ext(distinct_on(seen.c.uid))
         .select_from(seen.join(committed, committed.c.hotkey == seen.c.hotkey))
@@ -44,7 +46,7 @@ def _newest(as_of: int, name: str, *, with_commitment: bool = False) -> Subquery
     columns = announcements.c
     query = select(announcements).ext(distinct_on(columns.hotkey)).where(columns.sequence <= as_of)
     if with_commitment:
-        query = query.where(columns.repo.is_not(None))
+        query = query.where(columns.commitment_block.is_not(None))
     return query.order_by(columns.hotkey, columns.sequence.desc()).subquery(name)
 
 

@@ -7,10 +7,12 @@ import re
 from events.cycles import CyclePlanned
 from events.envelope import RecordedEvent
 from events.episodes import EpisodeCompleted, EpisodeForfeited
-from events.miners import MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from projectors.arrival import Arrival
 from projectors.changes import Changes
+from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.miners import tables
+from projectors.miners.cut import cut_back
 from projectors.projector import Projection
 
 
@@ -20,6 +22,32 @@ def _discovered(arrival: Arrival, changes: Changes) -> None:
 
 def _commitment_changed(arrival: Arrival, changes: Changes) -> None:
     _committed(arrival.recorded(MinerCommitmentChanged), changes, "commitment_changed")
+
+
+def _commitment_rejected(arrival: Arrival, changes: Changes) -> None:
+    recorded = arrival.recorded(MinerCommitmentRejected)
+    event = recorded.event
+    _registration(recorded, changes, registered=False)
+    changes.replace(
+        tables.commitments,
+        hotkey=event.hotkey,
+        repo=None,
+        revision=None,
+        endpoint=None,
+        block=event.committed_block,
+    )
+    changes.append(
+        tables.announcements,
+        hotkey=event.hotkey,
+        sequence=recorded.sequence,
+        kind="commitment_rejected",
+        uid=event.uid,
+        block=event.block,
+        time=recorded.time,
+        commitment_block=event.committed_block,
+        code=event.code.value,
+        detail=event.detail,
+    )
 
 
 def _departed(arrival: Arrival, changes: Changes) -> None:
@@ -65,19 +93,26 @@ def _committed(
 
 
 def _registration(
-    recorded: RecordedEvent[MinerDiscovered] | RecordedEvent[MinerCommitmentChanged] | RecordedEvent[MinerDeparted],
+    recorded: RecordedEvent[MinerDiscovered]
+    | RecordedEvent[MinerCommitmentChanged]
+    | RecordedEvent[MinerCommitmentRejected]
+    | RecordedEvent[MinerDeparted],
     changes: Changes,
     *,
     registered: bool,
 ) -> None:
+    event = recorded.event
+    rejected = event if isinstance(event, MinerCommitmentRejected) else None
     changes.replace(
         tables.registrations,
-        hotkey=recorded.event.hotkey,
-        uid=recorded.event.uid,
+        hotkey=event.hotkey,
+        uid=event.uid,
         registered=registered,
-        block=recorded.event.block,
+        block=event.block,
         since=recorded.time,
         sequence=recorded.sequence,
+        code=rejected and rejected.code.value,
+        detail=rejected and rejected.detail,
     )
 
 
@@ -113,9 +148,12 @@ PROJECTION = Projection(
     handlers={
         MinerDiscovered: _discovered,
         MinerCommitmentChanged: _commitment_changed,
+        MinerCommitmentRejected: _commitment_rejected,
         MinerDeparted: _departed,
         CyclePlanned: _planned,
         EpisodeCompleted: _evaluated,
         EpisodeForfeited: _evaluated,
     },
+    cut_back=cut_back,
+    cut_from=(EPISODES,),
 )

@@ -15,16 +15,20 @@ from projectors.miners.tables import commitments, evaluations, registrations
 
 @dataclass(frozen=True, slots=True)
 class Miner:
-    """Who holds a uid, or held it last (`registered` is then False)."""
+    """Who holds a uid, or held it last. `registered` is False where it has departed, or was rejected with a code."""
 
     uid: Uid
     hotkey: Hotkey
     registered: bool
-    repo: str
-    revision: str
+    repo: str | None
+    """None, as the revision, where the newest commitment was rejected."""
+    revision: str | None
     endpoint: str | None
-    """None where it was committed encrypted."""
+    """None also where it was committed encrypted."""
     commitment_block: int
+    code: str | None
+    """Why the commitment was rejected; None where it was not."""
+    detail: str | None
     last_evaluated: datetime | None
     last_cycle: CycleId | None
 
@@ -50,6 +54,8 @@ async def miners(connection: AsyncConnection) -> list[Miner]:
             commitments.c.revision,
             commitments.c.endpoint,
             commitments.c.block.label("commitment_block"),
+            registrations.c.code,
+            registrations.c.detail,
             evaluations.c.last_evaluated,
             evaluations.c.last_cycle,
         )

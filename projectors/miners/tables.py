@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Te
 from projectors.columns import Moment, Name
 
 NAME = "miners"
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData(schema=NAME)
 
@@ -16,18 +16,20 @@ registrations = Table(
     metadata,
     Column("hotkey", Name, primary_key=True),
     Column("uid", Integer, nullable=False),
-    Column("registered", Boolean, nullable=False, comment="false once the miner has departed"),
+    Column("registered", Boolean, nullable=False, comment="false once it has departed or was rejected"),
     Column("block", BigInteger, nullable=False, comment="at which this was seen"),
     Column("since", Moment, nullable=False),
     Column("sequence", BigInteger, nullable=False),
+    Column("code", Text, comment="why its commitment was rejected; NULL where it was not"),
+    Column("detail", Text),
 )
 
 commitments = Table(
     "commitments",
     metadata,
     Column("hotkey", Name, primary_key=True),
-    Column("repo", Text, nullable=False),
-    Column("revision", Text, nullable=False),
+    Column("repo", Text, comment="NULL where the newest commitment was rejected"),
+    Column("revision", Text),
     Column("endpoint", Text, comment="NULL where it was committed encrypted"),
     Column("block", BigInteger, nullable=False),
 )
@@ -46,14 +48,16 @@ announcements = Table(
     metadata,
     Column("hotkey", Name, primary_key=True),
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False, comment="discovered, commitment_changed or departed"),
+    Column("kind", Text, nullable=False, comment="discovered, commitment_changed, commitment_rejected or departed"),
     Column("uid", Integer, nullable=False),
     Column("block", BigInteger, nullable=False, comment="at which this was seen"),
     Column("time", Moment, nullable=False),
-    Column("repo", Text, comment="NULL where the miner has departed"),
+    Column("repo", Text, comment="NULL where the miner has departed or was rejected"),
     Column("revision", Text),
     Column("endpoint", Text, comment="NULL where it was committed encrypted"),
-    Column("commitment_block", BigInteger),
+    Column("commitment_block", BigInteger, comment="NULL where the miner has departed"),
+    Column("code", Text, comment="why its commitment was rejected; NULL where it was not"),
+    Column("detail", Text),
 )
 """Every event about a miner as such: what `registrations` and `commitments` were at any time."""
 

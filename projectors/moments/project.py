@@ -8,6 +8,7 @@ from events.codec import TYPES
 from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.moments import tables
+from projectors.moments.cut import cut_back
 from projectors.projector import Projection
 
 
@@ -22,4 +23,5 @@ PROJECTION = Projection(
     # No event is missed here if it cannot be read: a time is taken from the next one that can.
     subjects=re.compile(r"(?!)"),
     handlers=dict.fromkeys(TYPES.values(), _happened),
+    cut_back=cut_back,
 )

@@ -13,6 +13,7 @@ from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.projector import Projection
 from projectors.weights import tables
+from projectors.weights.cut import cut_back
 
 
 def _computed(arrival: Arrival, changes: Changes) -> None:
@@ -86,4 +87,5 @@ PROJECTION = Projection(
     metadata=tables.metadata,
     subjects=re.compile(r"evt\.weights\."),
     handlers={WeightsComputed: _computed, WeightsWithheld: _withheld},
+    cut_back=cut_back,
 )

@@ -5,19 +5,23 @@ Endpoints may be secret, and failures are published: no text from here names the
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
+import re
 import socket
 
 import aiohttp
+from yarl import URL
 
 from sim.http.addresses import AddressRefused
+from sim.http.deadline import Deadline, DeadlinePassed
 from sim.policy import Doubt, PolicyFailed, PolicyFailure
 
 ERROR_BODY_BYTES = 200
 ERROR_BODY_S = 0.1
+ID_CHARS_MIN = 16
+"""A part of a host's name or of a path that is so long is an id: shorter ones are words, which any text may have."""
 UNHEARD = frozenset({errno.ETIMEDOUT, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 """What the kernel says when nothing came back; our own network may be why."""
 NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
@@ -52,11 +56,24 @@ async def check_head(call: str, response: aiohttp.ClientResponse) -> None:
 
 async def _begin(response: aiohttp.ClientResponse) -> str:
     """The first words of an error's body, if they come soon. Proxies like to name the endpoint in theirs."""
-    body = b""
-    with contextlib.suppress(aiohttp.ClientError, OSError):
-        async with asyncio.timeout(ERROR_BODY_S):
-            body = await response.content.read(ERROR_BODY_BYTES)
-    return body.decode("utf-8", "replace").replace(response.url.host or "\0", "...")
+    body, url = b"", str(response.url)
+    with contextlib.suppress(aiohttp.ClientError, OSError, DeadlinePassed):
+        async with Deadline(ERROR_BODY_S):
+            body = await response.content.read(ERROR_BODY_BYTES + len(url))
+    # More is read than shown, or a name that is cut at the end would not be found.
+    return concealed(body.decode("utf-8", "replace"), url)[:ERROR_BODY_BYTES]
+
+
+def concealed(text: str, endpoint: str) -> str:
+    """The text without this URL, its host's name, and the ids in them, by which proxies name an endpoint."""
+    try:
+        url = URL(endpoint)
+    except ValueError:
+        url = URL()
+    host = url.host or ""
+    ids = (part for part in (*host.split("."), *url.parts) if len(part) >= ID_CHARS_MIN)
+    names = [re.escape(name) for name in (endpoint, host, *ids) if name]
+    return re.sub("|".join(names), "...", text, flags=re.IGNORECASE) if names else text
 
 
 def doubt_about(error: Exception) -> Doubt:

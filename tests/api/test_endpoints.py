@@ -160,6 +160,25 @@ async def test_a_miner_with_an_encrypted_endpoint_shows_none(api: Api, read_side
     assert miner["last_evaluated"] is None
 
 
+async def test_a_rejected_miner_is_told_why_until_it_commits_anew(api: Api, read_side: Written) -> None:
+    rejection = facts.commitment_rejected(0, ordinal=1)
+    await write(read_side.log, rejection)
+    await read_side.project()
+    (miner,) = (await api.get("/v1/miners")).json["miners"]
+    assert (miner["status"], miner["code"], miner["detail"]) == ("rejected", "malformed", rejection.detail)
+    assert (miner["repo"], miner["revision"], miner["endpoint"], miner["commitment_block"]) == (None, None, None, 35)
+    await write(read_side.log, facts.discovered(0, ordinal=2))
+    await read_side.project()
+    (miner,) = (await api.get("/v1/miners")).json["miners"]
+    assert (miner["status"], miner["code"], miner["repo"]) == ("registered", None, "user/policy-0")
+
+
+async def test_a_rejected_miner_does_not_count_as_registered(api: Api, read_side: Written) -> None:
+    await write(read_side.log, facts.discovered(0), facts.discovered(1), facts.commitment_rejected(1))
+    await read_side.project()
+    assert (await api.get("/v1/status")).json["miners_registered"] == 1
+
+
 async def test_a_miner_that_left_is_shown_until_its_uid_is_taken(api: Api, read_side: Written) -> None:
     await write(read_side.log, facts.discovered(0), facts.departed(0))
     await read_side.project()

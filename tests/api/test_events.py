@@ -5,53 +5,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import gzip
 import io
 import os
-import socket
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, contextmanager
 
 import aiohttp
 import pytest
 
 from api.exports import wants_gzip
 from api.settings import ApiSettings
-from api.sources import EXPORTS_MAX
-from events.connection import Connection, connect
+from events.connection import connect
 from events.export import check, read
 from events.export_api import ApiTrouble, fetch_cycle, fetch_log
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.mirror import bring_in
-from events.streams import EVENTS, ensure_streams
+from events.streams import ensure_streams
 from projectors.database import open_engine
 from projectors.operations import init
 from tests.contracts.event_log import everything
 from tests.controls import facts
 from tests.controls.cycles import large_cycle
-from tests.eventually import eventually
-from tests.fixtures.http import Api, Written, serving
+from tests.fixtures.http import NOWHERE, Api, Written, serving
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.projecting import project, write
 
 LARGE = 100_000 if os.environ.get("KINITRO_TESTS_LONG") == "1" else 30_000
-NOWHERE = "postgresql://nobody@/nowhere?host=/nowhere"
-
-
-@pytest.fixture
-async def from_log(nats_server: NatsProcess, event_log: JetStreamLog) -> AsyncIterator[Api]:
-    """An API without a database: exports need none."""
-    async with serving(ApiSettings(database_url=NOWHERE, nats_url=nats_server.url, export_stall_s=1.0)) as api:
-        await eventually(lambda: answers(api))
-        yield api
-
-
-async def answers(api: Api) -> bool:
-    return (await api.get("/v1/events?limit=1")).status == 200
 
 
 def lines(body: bytes) -> list[bytes]:
@@ -153,62 +134,17 @@ async def test_a_client_fetches_what_is_in_the_log(from_log: Api, event_log: Jet
             await fetch_cycle(session, from_log.base_url, CycleId(9), sink)
 
 
-async def test_readers_that_stand_still_make_room_for_others(
-    from_log: Api, event_log: JetStreamLog, nats: Connection
+@pytest.mark.parametrize("page_events", [1, 5, 12, 23, 24, 25], ids=lambda it: f"{it} of 24")
+async def test_a_client_that_fetches_in_pages_has_the_same_export(
+    from_log: Api, event_log: JetStreamLog, page_events: int
 ) -> None:
-    async def under_way(number: int) -> bool:
-        return bool((await nats.api(f"CONSUMER.NAMES.{EVENTS}"))["total"] == number)
-
-    await write(event_log, *large_cycle(1, miners=50, environments=8, episodes=50))
-    with ExitStack() as stack:
-        readers = [stack.enter_context(stalled_reader(from_log)) for _ in range(EXPORTS_MAX + 1)]
-        statuses = [await asyncio.to_thread(reader.recv, 12, socket.MSG_PEEK) for reader in readers]
-        assert sorted(statuses) == [b"HTTP/1.1 200"] * EXPORTS_MAX + [b"HTTP/1.1 503"]
-        await eventually(lambda: under_way(EXPORTS_MAX))
-        await eventually(lambda: under_way(0))
-        assert await answers(from_log)
-        for reader in readers:
-            assert b"kinitro_trailer" not in await asyncio.to_thread(drained, reader)
-
-
-@contextmanager
-def stalled_reader(api: Api) -> Iterator[socket.socket]:
-    host, port = api.base_url.removeprefix("http://").split(":")
-    with socket.socket() as reader:
-        reader.settimeout(20)
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        reader.connect((host, int(port)))
-        reader.sendall(b"GET /v1/events HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
-        yield reader
-
-
-def drained(reader: socket.socket) -> bytes:
-    """What had been sent, and nothing after it, once the server has closed."""
-    received = bytearray()
-    while chunk := reader.recv(1024 * 1024):
-        received += chunk
-    return bytes(received)
-
-
-async def test_when_the_log_goes_away_the_stream_breaks_off_without_a_trailer(nats_alone: NatsProcess) -> None:
-    async with await connect(nats_alone.url, "tests") as connection:
-        await ensure_streams(connection)
-        await write(JetStreamLog(connection), *large_cycle(1, miners=50, environments=8, episodes=50))
-    settings = ApiSettings(database_url=NOWHERE, nats_url=nats_alone.url, export_stall_s=1.0)
-    received = bytearray()
-    async with serving(settings) as api:
-        await eventually(lambda: answers(api))
-        async with api.session.get(f"{api.base_url}/v1/cycles/1/events") as answer:
-            received += await answer.content.readany()
-            nats_alone.kill()
-            with pytest.raises(aiohttp.ClientPayloadError):
-                await _receive(answer, received)
-    assert b"kinitro_trailer" not in received
-
-
-async def _receive(answer: aiohttp.ClientResponse, received: bytearray) -> None:
-    async for chunk in answer.content.iter_any():
-        received += chunk
+    await write(event_log, *facts.whole_cycle(1), *facts.whole_cycle(2))
+    async with aiohttp.ClientSession() as session:
+        for after in (0, 7, 24):
+            whole, sink = (await from_log.get(f"/v1/events?after={after}")).body, io.BytesIO()
+            trailer = await fetch_log(session, from_log.base_url, after, sink, page_events=page_events)
+            assert sink.getvalue() == whole
+            assert (trailer.first_sequence, trailer.last_sequence) == (after + 1, 24)
 
 
 PATHS = ["/v1/weights/latest", "/v1/scores/latest", "/v1/scores/1", "/v1/cycles/1/events", "/v1/cycles/2/events"]

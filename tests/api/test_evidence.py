@@ -11,11 +11,12 @@ from consumers.scoring.handler import Scoring
 from consumers.signing.handler import Signing
 from consumers.signing.identity import rotate
 from events import subjects
+from events.codec import decode_as
 from events.cycles import CycleSealed
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
-from events.merkle_proofs import ProofRefused, verify_inclusion
-from events.signed import KeyAnnounced, Signature
+from events.merkle_proofs import ProofRefused, verify_consistency, verify_inclusion
+from events.signed import KeyAnnounced, RootSigned, Signature
 from events.statements import BadSignature, check, check_identity
 from tests.controls import facts
 from tests.controls.keys import FIRST, SECOND
@@ -158,3 +159,41 @@ async def test_no_proof_comes_from_a_log_that_the_seal_does_not_speak_of(api: Ap
     stored = await event_log.last(subjects.plan(CycleId(1)))
     assert stored is not None
     assert await api.problem(f"/v1/events/{stored.sequence}/proof") == (500, "evidence-broken")
+
+
+@pytest.fixture
+async def histories(event_log: JetStreamLog) -> list[str]:
+    """The signed history roots of seven cycles; an eighth has not ended."""
+    for cycle in range(1, 8):
+        await write(event_log, facts.planned(cycle), facts.cycle_abandoned(cycle), facts.weights_withheld(cycle))
+    await write(event_log, facts.planned(8))
+    await Signing(event_log, FIRST).catch_up()
+    signed = [stored async for batch in event_log.read(subject=subjects.SIGNED_ROOTS) for stored in batch]
+    return [json.loads(decode_as(RootSigned, stored).event.statement)["history_root"] for stored in signed]
+
+
+async def test_every_history_is_proved_to_extend_every_earlier_one(api: Api, histories: list[str]) -> None:
+    for since, old in enumerate(histories, start=1):
+        for cycle, root in enumerate(histories[since - 1 :], start=since):
+            answer = (await api.get(f"/v1/cycles/{cycle}/root/consistency?since={since}")).json
+            assert (answer["since_root"], answer["root"]) == (old, root)
+            proof = [bytes.fromhex(node) for node in answer["proof"]]
+            verify_consistency(bytes.fromhex(old), since, bytes.fromhex(root), cycle, proof)
+
+
+@pytest.mark.usefixtures("histories")
+async def test_why_there_is_no_consistency_proof_is_told_apart(api: Api) -> None:
+    for path, expected in (
+        ("8/root/consistency?since=1", (409, "cycle-not-ended")),
+        ("9/root/consistency?since=1", (404, "unknown-cycle")),
+        ("3/root/consistency?since=4", (422, "invalid-request")),
+        ("3/root/consistency?since=0", (422, "invalid-request")),
+        ("3/root/consistency", (422, "invalid-request")),
+    ):
+        assert await api.problem(f"/v1/cycles/{path}") == expected, path
+
+
+async def test_no_consistency_is_proved_of_a_log_that_lacks_an_end(api: Api, event_log: JetStreamLog) -> None:
+    for cycle in (1, 3):
+        await write(event_log, facts.planned(cycle), facts.cycle_abandoned(cycle))
+    assert await api.problem("/v1/cycles/3/root/consistency?since=1") == (500, "evidence-broken")

@@ -59,6 +59,11 @@ async def test_comparison_names_the_episodes_in_which_two_miners_differ(api: Api
     answer = (await api.get("/v1/cycles/1/compare/hotkey-0/1?limit=3&offset=15")).json
     assert answer["overall"]["difference"] == "-1"
     assert answer["overall"]["verdict"] == "second is better"
+    assert answer["differing"][0] == {
+        "first": "1.0.metaworld.reach-v3.5",
+        "second": "1.1.metaworld.reach-v3.5",
+        "succeeds": "second",
+    }
     assert (answer["differing_total"], len(answer["differing"]), answer["next_offset"]) == (20, 3, 18)
 
 
@@ -80,10 +85,9 @@ async def test_cycle_without_weights_is_a_conflict(api: Api, read_side: Written)
 
 
 async def told(*arguments: str) -> tuple[int | None, str, str]:
-    """Exit status and output of `kinitro explain`."""
+    """Exit status and output of `kinitro ARGUMENTS`."""
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,
-        "explain",
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -94,14 +98,32 @@ async def told(*arguments: str) -> tuple[int | None, str, str]:
 
 @pytest.mark.usefixtures("scored")
 async def test_command_says_the_same_from_the_log_and_from_the_api(api: Api, nats_server: NatsProcess) -> None:
-    from_log = await told("1", "hotkey-1", "--json", "--nats-url", nats_server.url)
-    from_api = await told("1", "1", "--json", "--api-url", api.base_url)
+    from_log = await told("explain", "1", "hotkey-1", "--json", "--nats-url", nats_server.url)
+    from_api = await told("explain", "1", "1", "--json", "--api-url", api.base_url)
     assert (from_log[0], from_log[2]) == (0, "")
     assert json.loads(from_log[1]) == json.loads(from_api[1])
 
 
 @pytest.mark.usefixtures("scored")
 async def test_command_refuses_an_unknown_miner(nats_server: NatsProcess) -> None:
-    status, _, said = await told("1", "nobody", "--nats-url", nats_server.url)
+    status, _, said = await told("explain", "1", "nobody", "--nats-url", nats_server.url)
     assert status == 2
     assert "nobody" in said
+
+
+@pytest.mark.usefixtures("scored")
+async def test_comparison_is_the_same_from_the_log_and_from_the_api(api: Api, nats_server: NatsProcess) -> None:
+    from_log, from_api = await asyncio.gather(
+        told("compare", "1", "hotkey-1", "0", "--json", "--nats-url", nats_server.url),
+        told("compare", "1", "1", "hotkey-0", "--json", "--api-url", api.base_url),
+    )
+    assert (from_log[0], from_log[2]) == (0, "")
+    assert json.loads(from_log[1]) == json.loads(from_api[1])
+    assert len(json.loads(from_log[1])["differing"]) == 20
+
+
+async def test_comparison_of_nothing_is_refused_by_either(api: Api, nats_server: NatsProcess) -> None:
+    sources = (("--nats-url", nats_server.url), ("--api-url", api.base_url))
+    for status, _, said in await asyncio.gather(*(told("compare", "7", "0", "1", *source) for source in sources)):
+        assert status == 2
+        assert "cycle 7" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,8 +15,9 @@ from projectors.database import create_database
 from projectors.operations import init
 from tests.controls import facts
 from tests.eventually import eventually
-from tests.fixtures.http import Api, Written, free_port, serving
+from tests.fixtures.http import Api, Written, patient_settings, serving, serving_the_log
 from tests.fixtures.nats import NatsProcess
+from tests.fixtures.ports import free_port
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import write
 
@@ -28,7 +30,7 @@ async def own(postgres_alone: RunningPostgres, nats_alone: NatsProcess) -> Async
     async with await connect(nats_alone.url, "tests") as connection:
         await ensure_streams(connection)
     settings = ApiSettings(
-        database_url=postgres_alone.server.url, nats_url=nats_alone.url, database_timeout_s=1.0, log_timeout_s=1.0
+        database_url=postgres_alone.server.url, nats_url=nats_alone.url, database_timeout_s=5.0, log_timeout_s=3.0
     )
     async with serving(settings) as api:
         await eventually(lambda: is_healthy(api))
@@ -77,7 +79,7 @@ async def test_it_starts_while_everything_is_away(tmp_path_factory: pytest.TempP
 async def test_a_database_without_read_models_is_named(
     empty_database_url: str, nats_server: NatsProcess, nats: object
 ) -> None:
-    async with serving(ApiSettings(database_url=empty_database_url, nats_url=nats_server.url)) as api:
+    async with serving_the_log(patient_settings(empty_database_url, nats_server.url)) as api:
         assert await api.problem("/v1/status") == (503, "read-models-missing")
         health = await api.get("/health")
         assert (health.status, health.json["status"]) == (200, "degraded")
@@ -100,7 +102,8 @@ async def test_a_stopped_projection_makes_it_degraded_and_not_ready(api: Api, re
 
 async def test_lag_makes_it_not_ready(database_url: str, nats_server: NatsProcess, read_side: Written) -> None:
     await write(read_side.log, *facts.whole_cycle())
-    async with serving(ApiSettings(database_url=database_url, nats_url=nats_server.url, lag_max=5)) as api:
+    settings = dataclasses.replace(patient_settings(database_url, nats_server.url), lag_max=5)
+    async with serving_the_log(settings) as api:
         answer = await api.get("/readyz")
         assert answer.status == 503
         assert answer.json["projections"]["cycles"]["lag"] == 12

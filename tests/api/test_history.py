@@ -67,6 +67,19 @@ async def test_entries_say_what_was_decided(api: Api, read_side: Written) -> Non
     assert (discovered["kind"], discovered["repo"]) == ("discovered", "user/policy-1")
 
 
+async def test_a_rejected_commitment_says_why(api: Api, read_side: Written) -> None:
+    event = facts.commitment_rejected(0)
+    await write(read_side.log, facts.discovered(0), event)
+    await read_side.project()
+    rejected, _ = (await api.get("/v1/miners/hotkey-0/history")).json["history"]
+    assert (rejected["kind"], rejected["code"], rejected["detail"]) == (
+        "commitment_rejected",
+        "malformed",
+        event.detail,
+    )
+    assert (rejected["repo"], rejected["commitment_block"], rejected["block"]) == (None, 35, 35)
+
+
 async def test_a_page_stays_what_it_is_when_more_happens(api: Api, read_side: Written) -> None:
     await write(read_side.log, facts.discovered(0), *facts.whole_cycle())
     await read_side.project()

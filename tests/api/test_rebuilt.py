@@ -10,7 +10,7 @@ from projectors.database import create_database, open_engine
 from projectors.operations import init
 from tests.controls import facts
 from tests.controls.cycles import large_cycle
-from tests.fixtures.http import Api, serving
+from tests.fixtures.http import Api, patient_settings, serving_the_log
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import project, write
@@ -39,14 +39,14 @@ PATHS = [
 async def test_after_the_database_was_dropped_all_answers_are_the_same(
     postgres: RunningPostgres, empty_database_url: str, nats_server: NatsProcess, event_log: JetStreamLog
 ) -> None:
-    url, settings = empty_database_url, ApiSettings(database_url=empty_database_url, nats_url=nats_server.url)
+    url, settings = empty_database_url, patient_settings(empty_database_url, nats_server.url)
     parts = [
         [facts.discovered(0), facts.discovered(1), *large_cycle(1)],
         [facts.commitment_changed(0), facts.departed(1), *large_cycle(2)],
         facts.whole_cycle(3)[:7],
     ]
     await init(url)
-    engine = open_engine(url, role="test", command_timeout_s=10)
+    engine = open_engine(url, role="test", command_timeout_s=60)
     for events in parts:  # the first time in pieces, the second time at once
         await write(event_log, *events)
         await project(event_log, engine, url)
@@ -58,14 +58,14 @@ async def test_after_the_database_was_dropped_all_answers_are_the_same(
     await connection.close()
     await create_database(url)
     await init(url)
-    engine = open_engine(url, role="test", command_timeout_s=10)
+    engine = open_engine(url, role="test", command_timeout_s=60)
     await project(event_log, engine, url)
     await engine.dispose()
     assert await answers(settings) == before
 
 
 async def answers(settings: ApiSettings) -> dict[str, bytes]:
-    async with serving(settings) as api:
+    async with serving_the_log(settings) as api:
         return {path: await answer(api, path) for path in PATHS}
 
 

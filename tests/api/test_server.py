@@ -9,7 +9,8 @@ import pytest
 
 from api.server import CannotListen, PortInUse, run_api
 from api.settings import ApiSettings
-from tests.fixtures.http import free_port, serving
+from tests.fixtures.http import serving
+from tests.fixtures.ports import free_port
 
 NOWHERE = ApiSettings(database_url="postgresql://nobody@/nowhere?host=/nowhere", nats_url="nats://127.0.0.1:1")
 

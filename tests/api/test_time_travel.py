@@ -9,14 +9,13 @@ import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.settings import ApiSettings
 from events.log import Draft
 from events.memory import MemoryLog
 from projectors.database import open_engine
 from projectors.operations import init
 from tests.controls import facts
 from tests.controls.random_logs import random_log
-from tests.fixtures.http import Api, Written, serving
+from tests.fixtures.http import Api, Written, patient_settings, serving
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.projecting import project, projected, running, write
 
@@ -54,10 +53,10 @@ async def test_the_past_is_what_was_answered_then(
     await whole.append(events)
     await project(whole, engine, database_url)
     await init(empty_database_url)
-    then = open_engine(empty_database_url, role="test", command_timeout_s=10)
+    then = open_engine(empty_database_url, role="test", command_timeout_s=60)
     async with (
-        serving(ApiSettings(database_url=database_url, nats_url=nats_server.url)) as now_api,
-        serving(ApiSettings(database_url=empty_database_url, nats_url=nats_server.url)) as then_api,
+        serving(patient_settings(database_url, nats_server.url)) as now_api,
+        serving(patient_settings(empty_database_url, nats_server.url)) as then_api,
         running(growing, empty_database_url),
     ):
         for before, place in zip([0, *places], places, strict=False):

@@ -17,7 +17,7 @@ from events.streams import TRACES_KEPT, ensure_streams
 from events.traces import TraceStore
 from tests.controls import facts
 from tests.fixtures.http import Api, Written
-from tests.fixtures.nats import free_port
+from tests.fixtures.ports import free_port
 from tests.fixtures.projecting import write
 
 COMPLETED, FORFEITED = facts.key(uid=0, index=0), facts.key(uid=1, index=0)

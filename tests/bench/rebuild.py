@@ -22,7 +22,6 @@ from events.ids import CycleId, EnvId, EpisodeKey
 from events.jetstream import JetStreamLog
 from events.streams import ensure_streams
 from projectors.database import create_database, open_engine
-from projectors.operations import reset
 from tests.controls import facts
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.postgres import RunningPostgres
@@ -61,7 +60,7 @@ async def raw(log: JetStreamLog) -> float:
 
 
 async def rebuild(log: JetStreamLog, url: str) -> float:
-    await reset(url)
+    await create_database(url)
     end = await log.last_sequence()
     engine = open_engine(url, role="bench", command_timeout_s=60)
     started = time.perf_counter()
@@ -72,7 +71,7 @@ async def rebuild(log: JetStreamLog, url: str) -> float:
     return end / taken
 
 
-async def measure(nats_url: str, database_url: str, events: int) -> None:
+async def measure(nats_url: str, postgres: RunningPostgres, events: int) -> None:
     async with await connect(nats_url, "bench") as connection:
         await ensure_streams(connection)
         log = JetStreamLog(connection)
@@ -82,8 +81,8 @@ async def measure(nats_url: str, database_url: str, events: int) -> None:
             await write(log, *cycle(number))
         end = await log.last_sequence()
         ratios = []
-        for _ in range(ROUNDS):
-            reading, building = await raw(log), await rebuild(log, database_url)
+        for number in range(ROUNDS):
+            reading, building = await raw(log), await rebuild(log, postgres.url(f"round_{number}"))
             ratios.append(building / reading)
             print(f"read {reading:10,.0f} events/s   rebuild {building:10,.0f} events/s   ratio {ratios[-1]:.2f}")
         print(
@@ -100,9 +99,7 @@ def main() -> None:
             asyncio.run(nats.embedded.wait_ready())
             postgres.start()
             asyncio.run(postgres.server.wait_ready())
-            url = postgres.server.url
-            asyncio.run(create_database(url))
-            uvloop.run(measure(nats.url, url, int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS))
+            uvloop.run(measure(nats.url, postgres, int(sys.argv[1]) if len(sys.argv) > 1 else EVENTS))
         finally:
             nats.kill()
             postgres.stop()

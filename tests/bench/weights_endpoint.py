@@ -34,8 +34,8 @@ from projectors.database import create_database, open_engine
 from projectors.operations import init
 from tests.controls import facts
 from tests.eventually import eventually
-from tests.fixtures.http import free_port
 from tests.fixtures.nats import NatsProcess
+from tests.fixtures.ports import free_port
 from tests.fixtures.postgres import RunningPostgres
 from tests.fixtures.projecting import project, write
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from tests.chain.effects import FEE_RAO, FREE, DispatchFailed, perform
+from tests.chain.effects import DispatchFailed, check_known, fee_rao, perform
 from tests.chain.runtime import Runtime, runtime
 from tests.chain.world import OWNER_RAO, Account, Committed, Field, Neuron, Rules, World
 
@@ -173,13 +173,15 @@ class Chain:
 
         Raises:
             InvalidTransaction: it can never be in a block.
+            NotImplementedError: the stub does not know the call.
         """
         decoded = self.runtime.extrinsic(extrinsic)
+        check_known(decoded["call"])
         if extrinsic in self.pool:
             raise InvalidTransaction("Transaction Already Imported")
         if decoded["nonce"] < self.next_nonce(decoded["address"]):
             raise InvalidTransaction("Transaction is outdated")
-        if _fee(decoded["call"]) > self.world.account(decoded["address"]).free_rao:
+        if fee_rao(decoded["call"]) > self.world.account(decoded["address"]).free_rao:
             raise InvalidTransaction("Inability to pay some fees (e.g. account balance too low)")
         self.pool.append(extrinsic)
         return hash_of_extrinsic(extrinsic)
@@ -203,7 +205,7 @@ class Chain:
         decoded = self.runtime.extrinsic(extrinsic)
         signer, call = decoded["address"], decoded["call"]
         account = self.world.account(signer)
-        paid = Account(account.nonce + 1, account.free_rao - _fee(call))
+        paid = Account(account.nonce + 1, account.free_rao - fee_rao(call))
         self.world = self.world.with_account(signer, paid)
         info = {"weight": {"ref_time": 1, "proof_size": 1}, "class": "Normal", "pays_fee": "Yes"}
         try:
@@ -223,10 +225,6 @@ def ancient_hash(number: int) -> str:
 
 def hash_of_extrinsic(extrinsic: str) -> str:
     return "0x" + hashlib.blake2b(bytes.fromhex(extrinsic.removeprefix("0x")), digest_size=32).hexdigest()
-
-
-def _fee(call: Mapping[str, Any]) -> int:
-    return 0 if f"{call['call_module']}.{call['call_function']}" in FREE else FEE_RAO
 
 
 def _digest(text: str) -> str:

@@ -24,13 +24,24 @@ def perform(world: World, call: Mapping[str, Any], signer: str, block: int) -> W
 
     Raises:
         DispatchFailed: as the pallet would.
-        NotImplementedError: nobody has needed this call here yet.
     """
-    name = f"{call['call_module']}.{call['call_function']}"
-    if name not in _CALLS:
-        raise NotImplementedError(f"the stub does not know the call {name}; it knows {', '.join(_CALLS)}")
     arguments = {argument["name"]: argument["value"] for argument in call["call_args"]}
-    return _CALLS[name](world, arguments, signer, block)
+    return _CALLS[name_of(call)](world, arguments, signer, block)
+
+
+def name_of(call: Mapping[str, Any]) -> str:
+    return f"{call['call_module']}.{call['call_function']}"
+
+
+def check_known(call: Mapping[str, Any]) -> None:
+    """NotImplementedError where nobody has needed the call yet."""
+    if name_of(call) not in _CALLS:
+        raise NotImplementedError(f"the stub does not know the call {name_of(call)}; it knows {', '.join(_CALLS)}")
+
+
+def fee_rao(call: Mapping[str, Any]) -> int:
+    """Weights are free."""
+    return FEE_RAO if call["call_module"] == "Commitments" else 0
 
 
 def _set_commitment(world: World, arguments: Arguments, signer: str, block: int) -> World:
@@ -114,6 +125,3 @@ _CALLS: dict[str, Callable[[World, Arguments, str, int], World]] = {
     "SubtensorModule.commit_timelocked_weights": _commit_weights,
     "SubtensorModule.commit_timelocked_mechanism_weights": _commit_weights,
 }
-
-FREE = frozenset(name for name in _CALLS if name.startswith("SubtensorModule."))
-"""Calls for which the chain asks no fee where they succeed; here: never."""

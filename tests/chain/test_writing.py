@@ -156,6 +156,15 @@ async def test_who_cannot_pay_is_refused() -> None:
     assert chain.head.extrinsics == ()
 
 
+async def test_a_call_that_the_stub_does_not_know_is_refused_with_its_name() -> None:
+    async with running(populated()) as node, client(node) as connected:
+        call = bt.calls.System.remark(remark=b"hello")
+        result = await connected.submit_call(call, SIGNER, signer="hotkey")
+
+    assert not result.success
+    assert "does not know the call System.remark" in result.message
+
+
 @pytest.mark.parametrize("fate", [Fate.TAKEN_AND_CUT, Fate.LOST_AND_CUT])
 async def test_of_a_submission_that_was_cut_only_the_chain_knows_the_fate(fate: Fate) -> None:
     chain = populated()

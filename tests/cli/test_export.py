@@ -79,7 +79,7 @@ def test_a_broken_import_appends_nothing(command: Command, original: str, nats_a
         ("export --out a --api-url http://127.0.0.1:1", "correct --api-url"),
         ("import nowhere.ndjson", "nowhere.ndjson: No such file or directory"),
         ("import .", "Is a directory"),
-        ("import /dev/null", "line 1: expected a trailer after 0 events, found the end"),
+        ("import /dev/null", "/dev/null: line 1: the export ends without a trailer after 0 events"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_line(command: Command, original: str, arguments: str, tells: str) -> None:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from events.codec import decode
-from events.connection import Connection, connect
+from events.connection import Connection, Refused, connect
 from events.envelope import RecordedEvent
 from events.event import Event
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.streams import TASKS, WORKERS, ensure_streams
+from tests.eventually import eventually
 from tests.fixtures.nats import NatsProcess
 
 ROOT = Path(__file__).parents[2]
-LEASE_S = 2.0
+LEASE_S = 6.0
+"""Tests wait for its end, so it is short; but a stall of the machine of half of it takes no task from its worker."""
+LONG_LEASE_S = 300.0
+"""For tests whose task must come back before its lease ends."""
 
 
 @dataclass
@@ -53,6 +57,17 @@ class Bus:
         """How many tasks are with workers."""
         info = await self.connection.api(f"CONSUMER.INFO.{TASKS}.{WORKERS}")
         return int(info["num_ack_pending"])
+
+    async def lose_consumer(self, stream: str, name: str) -> None:
+        """Deletes it as soon as it is there."""
+
+        async def deleted() -> bool:
+            with suppress(Refused):
+                await self.connection.api(f"CONSUMER.DELETE.{stream}.{name}")
+                return True
+            return False
+
+        await eventually(deleted)
 
     async def is_empty(self) -> bool:
         return await self.queue.pending() == 0

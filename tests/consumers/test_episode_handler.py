@@ -33,7 +33,7 @@ from tests.controls import facts
 from tests.controls.tasks import task
 from tests.fixtures.policies import Act, lazy, served
 
-TERMS = facts.TERMS.model_copy(update={"act_deadline_ms": 2_000, "attempts_max": 2})
+TERMS = facts.TERMS.model_copy(update={"act_deadline_ms": 30_000, "reset_deadline_ms": 30_000, "attempts_max": 2})
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_a_policy_that_fails_forfeits(
     act: Act, code: ForfeitCode, log: MemoryLog, stage: SimulationThread
 ) -> None:
     async with served(act) as policy:
-        terms = TERMS.model_copy(update={"act_deadline_ms": 300})
+        terms = TERMS.model_copy(update={"act_deadline_ms": 300}) if act is never else TERMS
         answer = await worker(log, stage).handle(body(task(endpoint=policy.url, terms=terms)), delivery=1)
     assert answer == Done()
     [event] = await facts_in(log)
@@ -239,7 +239,7 @@ async def test_an_episode_that_this_worker_runs_is_not_started_twice(log: Memory
 
     async with served(wait) as policy:
         handler = worker(log, stage)
-        it = task(endpoint=policy.url, terms=TERMS.model_copy(update={"act_deadline_ms": 20_000, "steps_max": 3}))
+        it = task(endpoint=policy.url, terms=TERMS.model_copy(update={"steps_max": 3}))
         first = asyncio.create_task(handler.handle(body(it), delivery=1))
         await called.wait()
         assert isinstance(await handler.handle(body(it), delivery=2), LetGo)

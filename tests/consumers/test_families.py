@@ -18,7 +18,7 @@ from sim.suite import FAMILIES
 from tests.controls import facts
 from tests.controls.tasks import task
 
-TERMS = facts.TERMS.model_copy(update={"act_deadline_ms": 2_000})
+TERMS = facts.TERMS.model_copy(update={"act_deadline_ms": 30_000, "reset_deadline_ms": 30_000})
 ONE_OF_EACH = [EnvId("metaworld/reach-v3"), *FAMILIES["control"].environments]
 
 

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from consumers.simulation.handler import EpisodeHandler
-from consumers.simulation.network import CHECK_S
 from consumers.simulation.simulator import Simulator
 from consumers.work import Done, RetryAfter
 from events.codec import decode
+from events.cycles import EpisodeTerms
 from events.episodes import (
     EpisodeAbandoned,
     EpisodeAttemptFailed,
@@ -31,15 +31,21 @@ from tests.controls import facts
 from tests.controls.tasks import task
 from tests.fixtures.policies import served
 from tests.sim.http.hostile import GOOD_ACTION, blackhole, http, never_answers, raw_server, says_and_closes
-from tests.sim.http.hostile_policies import HOSTILE, Hostile
+from tests.sim.http.hostile_policies import ENDED_S_MAX, HOSTILE, PATIENT_MS, SHORT_MS, Hostile
 from tests.sim.http.memory import memory_growth
 
-RESET_MS, ACT_MS = 500, 300
 GROWTH_MIB_MAX = 50
-TERMS = facts.TERMS.model_copy(
-    update={"reset_deadline_ms": RESET_MS, "act_deadline_ms": ACT_MS, "steps_max": 40, "attempts_max": 3}
-)
-PATIENT = TERMS.model_copy(update={"reset_deadline_ms": 5_000, "act_deadline_ms": 2_000})
+
+
+def waiting(reset_ms: int, act_ms: int) -> EpisodeTerms:
+    return facts.TERMS.model_copy(
+        update={"reset_deadline_ms": reset_ms, "act_deadline_ms": act_ms, "steps_max": 40, "attempts_max": 3}
+    )
+
+
+PATIENT = waiting(PATIENT_MS, PATIENT_MS)
+UNREACHED = waiting(SHORT_MS, PATIENT_MS)
+UNANSWERED = waiting(PATIENT_MS, SHORT_MS)
 HONEST_P50_MS_MAX = 50.0
 
 
@@ -94,7 +100,8 @@ async def test_a_hostile_policy_forfeits_and_an_honest_one_beside_it_notices_not
         honest = asyncio.create_task(honest_episode(handler, log))
         with memory_growth() as growth:
             started_s = time.monotonic()
-            answer = await handler.handle(body(task(uid=0, endpoint=server.url, terms=TERMS)), delivery=1)
+            terms = waiting(hostile.reset_ms, hostile.act_ms)
+            answer = await handler.handle(body(task(uid=0, endpoint=server.url, terms=terms)), delivery=1)
             took_s = time.monotonic() - started_s
             beside = await honest
     assert answer == Done()
@@ -104,7 +111,7 @@ async def test_a_hostile_policy_forfeits_and_an_honest_one_beside_it_notices_not
     assert hostile.detail in event.detail
     assert server.url.partition("//")[2] not in event.detail
     assert "127.0.0.1" not in event.detail
-    assert took_s < (RESET_MS + ACT_MS) / 1000 + CHECK_S
+    assert took_s < ENDED_S_MAX
     assert growth.mib < GROWTH_MIB_MAX
     assert beside.evidence == undisturbed.evidence
     assert beside.total_reward == undisturbed.total_reward
@@ -122,7 +129,7 @@ async def test_a_name_that_turns_bad_during_the_episode_forfeits_it(
     async with raw_server(act=says_and_closes(http(GOOD_ACTION, "200 OK", "Connection: close"))) as server:
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         endpoint = server.url.replace("127.0.0.1", "policy.example")
-        assert await handler.handle(body(task(endpoint=endpoint, terms=TERMS)), delivery=1) == Done()
+        assert await handler.handle(body(task(endpoint=endpoint, terms=PATIENT)), delivery=1) == Done()
     [event] = await events_of(log, 0)
     assert isinstance(event, EpisodeForfeited)
     assert (event.code, event.steps) == (ForfeitCode.ADDRESS_REFUSED, 1)
@@ -140,7 +147,7 @@ async def a_witness(handler: EpisodeHandler, log: MemoryLog) -> AsyncIterator[No
         yield
 
 
-SHORT = TERMS.model_copy(update={"steps_max": 1})
+SHORT = PATIENT.model_copy(update={"steps_max": 1})
 
 
 async def test_a_policy_never_reached_is_blamed_in_the_second_attempt(
@@ -148,19 +155,19 @@ async def test_a_policy_never_reached_is_blamed_in_the_second_attempt(
 ) -> None:
     async with a_witness(handler, log):
         with blackhole() as url:
-            it = body(task(endpoint=url, terms=TERMS))
+            it = body(task(endpoint=url, terms=UNREACHED))
             assert isinstance(await handler.handle(it, delivery=1), RetryAfter)
             assert await handler.handle(it, delivery=2) == Done()
     first, end = await events_of(log, 0)
     assert isinstance(first, EpisodeAttemptFailed)
     assert first.code is FailureCode.OUR_NETWORK
     assert first.detail == (
-        "no connection within 500 ms; 1 of 1 policies that answered lately can be connected to now:"
+        f"no connection within {SHORT_MS} ms; 1 of 1 policies that answered lately can be connected to now:"
         " another attempt decides"
     )
     assert isinstance(end, EpisodeForfeited)
     assert (end.code, end.attempt) == (ForfeitCode.UNREACHABLE, 2)
-    assert end.detail.startswith("no connection within 500 ms, as in an earlier attempt; 1 of 1 policies")
+    assert end.detail.startswith(f"no connection within {SHORT_MS} ms, as in an earlier attempt; 1 of 1 policies")
 
 
 async def test_a_policy_that_another_worker_reaches_has_lost_nothing(log: MemoryLog, stage: SimulationThread) -> None:
@@ -169,7 +176,7 @@ async def test_a_policy_that_another_worker_reaches_has_lost_nothing(log: Memory
         simulator = Simulator(stage, allow_private_endpoints=True)
         workers.append(EpisodeHandler(log, simulator.run, own_network=simulator.own_network, worker=name))
     with blackhole("127.0.0.3") as url:
-        it = task(endpoint=url, terms=SHORT)
+        it = task(endpoint=url, terms=SHORT.model_copy(update={"reset_deadline_ms": 4_000}))
         assert isinstance(await workers[0].handle(body(it), delivery=1), RetryAfter)
     async with raw_server(host="127.0.0.3", port=int(url.rpartition(":")[2])):
         assert await workers[1].handle(body(it), delivery=2) == Done()
@@ -188,7 +195,7 @@ async def test_without_a_network_nobody_is_blamed(
         async with a_witness(handler, log):
             pass
     with blackhole() as url:
-        it = body(task(endpoint=url, terms=TERMS))
+        it = body(task(endpoint=url, terms=UNREACHED))
         for delivery in (1, 2):
             assert isinstance(await handler.handle(it, delivery=delivery), RetryAfter)
         assert await handler.handle(it, delivery=3) == Done()
@@ -203,7 +210,7 @@ async def test_a_policy_is_no_witness_against_itself(handler: EpisodeHandler, lo
     async with raw_server(host="127.0.0.3") as alone:
         await handler.handle(body(task(uid=9, endpoint=alone.url, terms=SHORT)), delivery=1)
         with blackhole("127.0.0.3") as url:
-            assert isinstance(await handler.handle(body(task(endpoint=url, terms=TERMS)), delivery=1), RetryAfter)
+            assert isinstance(await handler.handle(body(task(endpoint=url, terms=UNREACHED)), delivery=1), RetryAfter)
     [event] = await events_of(log, 0)
     assert isinstance(event, EpisodeAttemptFailed)
     assert "no other policy answered us lately" in event.detail
@@ -219,7 +226,7 @@ async def test_a_policy_that_falls_silent_with_everybody_else_is_tried_again(
         server.close_listener()
 
     async with raw_server(act=network_dies) as server:
-        answer = await handler.handle(body(task(endpoint=server.url, terms=TERMS)), delivery=1)
+        answer = await handler.handle(body(task(endpoint=server.url, terms=UNANSWERED)), delivery=1)
     assert isinstance(answer, RetryAfter)
     [event] = await events_of(log, 0)
     assert isinstance(event, EpisodeAttemptFailed)
@@ -230,7 +237,7 @@ async def test_a_slow_policy_is_blamed_though_all_others_went_down(handler: Epis
     async with a_witness(handler, log):
         pass
     async with raw_server(act=never_answers) as server:
-        assert await handler.handle(body(task(endpoint=server.url, terms=TERMS)), delivery=1) == Done()
+        assert await handler.handle(body(task(endpoint=server.url, terms=UNANSWERED)), delivery=1) == Done()
     [event] = await events_of(log, 0)
     assert isinstance(event, EpisodeForfeited)
     assert event.code is ForfeitCode.DEADLINE_MISSED

@@ -14,8 +14,8 @@ from nats.js.api import ConsumerConfig
 from consumers.intake import Handle, Intake, broker_for, started
 from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
 from events.log import LogUnavailable
-from events.streams import TASKS, workers_settings
-from tests.consumers.conftest import LEASE_S, Bus
+from events.streams import TASKS, ensure_streams, workers_settings
+from tests.consumers.conftest import LEASE_S, LONG_LEASE_S, Bus
 from tests.controls.tasks import task
 from tests.eventually import eventually
 
@@ -64,9 +64,10 @@ async def test_what_is_settled_or_dropped_is_gone(bus: Bus, answer: Answer) -> N
 
 async def test_what_is_to_be_retried_comes_back_after_its_delay(bus: Bus) -> None:
     handle = Answering(RetryAfter(0.1, "not yet"), Done())
+    await ensure_streams(bus.connection, ack_wait_s=LONG_LEASE_S)
     async with working(bus, handle):
         await bus.queue.put([task()])
-        await eventually(bus.is_empty, timeout_s=LEASE_S)
+        await eventually(bus.is_empty)
     assert handle.deliveries == [1, 2]
 
 

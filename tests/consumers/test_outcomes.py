@@ -115,6 +115,14 @@ def test_any_text_of_an_error_can_be_recorded() -> None:
     assert "\x00" not in event.detail
 
 
+def test_an_error_of_ours_does_not_name_the_endpoint() -> None:
+    deployment = "95edf2b6-e18b-400a-8398-5573df10e5e4"
+    sealed = task().model_copy(update={"endpoint": f"https://{deployment}.deployments.basilica.ai"})
+    told = RuntimeError(f"{sealed.endpoint}/act: no answer from {deployment.upper()}")
+    event = attempt_failed(sealed, told, attempt=1, worker="worker-1")
+    assert event.detail == "RuntimeError: .../act: no answer from ..."
+
+
 def test_a_lost_attempt_is_recorded_by_whoever_notices() -> None:
     event = attempt_lost(task(), attempt=1, worker="worker-2")
     assert (event.code, event.attempt, event.worker) == (FailureCode.WORKER_LOST, 1, "worker-2")

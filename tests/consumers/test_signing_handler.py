@@ -112,7 +112,7 @@ async def test_a_result_is_signed_although_the_durable_was_lost(bus: Bus) -> Non
     async with running(bus):
         await scored(bus.log, 1)
         await eventually(has(bus.log, subjects.signed_weights(CycleId(1))))
-        await bus.connection.api(f"CONSUMER.DELETE.{EVENTS}.{DURABLE}")
+        await bus.lose_consumer(EVENTS, DURABLE)
         await scored(bus.log, 2)
         await eventually(has(bus.log, subjects.signed_weights(CycleId(2))))
 
@@ -125,7 +125,7 @@ async def test_a_rotation_stops_who_still_has_the_old_key(bus: Bus) -> None:
     await rotate(bus.log, FIRST, SECOND)
     await scored(bus.log, 2)
     with pytest.raises(KeyRefused, match=f"the log announces {SECOND.address}"):
-        await asyncio.wait_for(signing, 20)
+        await asyncio.wait_for(signing, 60)
 
 
 async def test_what_was_scored_while_nobody_listened_is_signed_in_order(log: MemoryLog) -> None:

@@ -124,6 +124,24 @@ class EventLogContract:
         with pytest.raises(Conflict, match="expected last sequence 5, the log has 0"):
             await log.append([a_draft("evt.b", expected_last=5)])
 
+    async def test_an_event_that_must_follow_the_newest_follows_it(self, log: EventLog) -> None:
+        await log.append([a_draft("evt.other")])
+        draft = a_draft("evt.a")._replace(log_ends_at=1)
+        assert await log.append([draft]) == [2]
+        assert await log.append([draft]) == [2]
+
+    async def test_an_event_that_must_follow_the_newest_is_a_conflict_once_there_is_a_newer(
+        self, log: EventLog
+    ) -> None:
+        await log.append([a_draft("evt.other"), a_draft("evt.unseen")])
+        with pytest.raises(Conflict, match="the whole log: expected last sequence 1, the log has 2"):
+            await log.append([a_draft("evt.a")._replace(log_ends_at=1)])
+        assert await log.last("evt.a") is None
+
+    async def test_a_batch_cannot_have_to_follow_the_newest(self, log: EventLog) -> None:
+        with pytest.raises(ValueError, match="append such an event alone"):
+            await log.append([a_draft("evt.a"), a_draft("evt.b")._replace(log_ends_at=0)])
+
     async def test_of_many_writers_to_one_subject_one_wins(self, log: EventLog) -> None:
         rivals = [a_draft("evt.a") for _ in range(20)]
         results = await asyncio.gather(*(log.append([rival]) for rival in rivals), return_exceptions=True)

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 from bittensor_core import Keypair
 
+from consumers.scoring.rates import tally
+from consumers.scoring.shadow import shadows
 from consumers.scoring.weighing import weigh
 from events.canonical import Json, canonical
 from events.codec import draft
@@ -20,6 +22,7 @@ from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import Hotkey
 from events.merkle import MerkleTree
+from events.rule_changes import RulesAnnounced
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.weights import WeightsComputed
 from tests.controls import facts
@@ -120,9 +123,15 @@ def cycle_export(
     *,
     signed: bool = True,
     pair: Any = KEY,
+    rules: Sequence[RulesAnnounced] = (),
 ) -> list[bytes]:
-    """The bodies of the cycle's events: sealed or, below its coverage, abandoned; scored, and signed."""
+    """The bodies of the cycle's events: sealed or, below its coverage, abandoned; scored, and signed.
+
+    `rules` were announced before the plan.
+    """
     story = Story.begin(pair if signed else None)
+    for announced in rules:
+        story.write(announced)
     first = len(story.bodies) + 1
     planned = story.write(plan)
     seeded = story.write(facts.seeded(plan.cycle, block=plan.block + 1), planned)
@@ -133,6 +142,8 @@ def cycle_export(
     ended_body = story.bodies[-1]
     weights = weigh(plan, outcomes, end)
     weighed = story.write(weights, ended)
+    for shadow in shadows(plan, tally(plan, outcomes), rules):
+        story.write(shadow, ended)
     if signed:
         story.write(root_signed(end, ended_body, pair), ended)
         if isinstance(weights, WeightsComputed):

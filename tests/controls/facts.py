@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 from events.cycles import (
     CycleAbandoned,
@@ -29,8 +30,17 @@ from events.episodes import (
 )
 from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
-from events.miners import Commitment, MinerCommitmentChanged, MinerDeparted, MinerDiscovered
+from events.miners import (
+    Commitment,
+    CommitmentRejection,
+    MinerCommitmentChanged,
+    MinerCommitmentRejected,
+    MinerDeparted,
+    MinerDiscovered,
+)
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.rules import ScoringRules
+from events.sealed import EndpointKey, seal
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.tasks import EpisodeTask
 from events.variation import NO_VARIATION, variation_digest
@@ -47,6 +57,7 @@ REACH = EnvId("metaworld/reach-v3")
 PUSH = EnvId("metaworld/push-v3")
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 SECRET = bytes(range(32))
+ENDPOINT_KEY = EndpointKey(bytes(range(64, 96)))
 TERMS = EpisodeTerms(
     observation_profile="state/1",
     steps_max=500,
@@ -67,6 +78,10 @@ def commitment(uid: int = 0, *, block: int = 10, revision: str = "0123abcd", end
     return Commitment(repo=f"user/policy-{uid}", revision=revision, endpoint=url, block=block)
 
 
+def sealed_commitment(deployment: UUID, uid: int = 0, *, key: EndpointKey = ENDPOINT_KEY) -> Commitment:
+    return commitment(uid, endpoint=None).model_copy(update={"sealed_endpoint": seal(deployment, key.public)})
+
+
 def discovered(uid: int = 0, *, ordinal: int = 1, block: int = 20) -> MinerDiscovered:
     return MinerDiscovered(hotkey=hotkey(uid), ordinal=ordinal, uid=Uid(uid), block=block, commitment=commitment(uid))
 
@@ -78,6 +93,19 @@ def commitment_changed(uid: int = 0, *, ordinal: int = 2, block: int = 30) -> Mi
         uid=Uid(uid),
         block=block,
         commitment=commitment(uid, block=block, revision="4567cdef"),
+    )
+
+
+def commitment_rejected(uid: int = 0, *, ordinal: int = 2, block: int = 35) -> MinerCommitmentRejected:
+    return MinerCommitmentRejected(
+        hotkey=hotkey(uid),
+        ordinal=ordinal,
+        uid=Uid(uid),
+        block=block,
+        committed_block=block,
+        code=CommitmentRejection.MALFORMED,
+        detail="the commitment has 1 of 3 parts; commit user/repo:revision:deployment",
+        digest=hashlib.sha256(f"no commitment {block}".encode()).hexdigest(),
     )
 
 
@@ -276,7 +304,8 @@ def one_of_each() -> list[Event]:
     return [
         discovered(),
         commitment_changed(),
-        departed(ordinal=3),
+        commitment_rejected(ordinal=3),
+        departed(ordinal=4),
         planned(),
         seeded(),
         completed(key(index=0)),
@@ -290,6 +319,8 @@ def one_of_each() -> list[Event]:
         root_signed(),
         weights_signed(),
         key_announced(),
+        rules_announced(),
+        shadow_scored(),
     ]
 
 
@@ -310,6 +341,23 @@ def weights_signed(cycle: int = 1) -> WeightsSigned:
 def key_announced(ordinal: int = 1) -> KeyAnnounced:
     statement = f'{{"kind":"kinitro/key/1","ordinal":{ordinal}}}'
     return KeyAnnounced(ordinal=ordinal, statement=statement, signature=signature(), previous=None)
+
+
+def rules_announced(cycle: int = 3, *, rules: ScoringRules | None = None) -> RulesAnnounced:
+    warmer = ScoringRules(temperature=Decimal("2.0"))
+    return RulesAnnounced(cycle=CycleId(cycle), rules=rules or warmer, note="warmer")
+
+
+def shadow_scored(cycle: int = 1, rules_from: int = 3) -> ShadowScored:
+    computed = weights_computed(cycle)
+    return ShadowScored(
+        cycle=CycleId(cycle),
+        rules_from_cycle=CycleId(rules_from),
+        epsilons=computed.epsilons,
+        standings=computed.standings,
+        weights_u16=computed.weights_u16,
+        withheld=None,
+    )
 
 
 def whole_cycle(cycle: int = 1) -> list[Event]:

@@ -81,24 +81,31 @@ class _Miners:
         self._random = random
         self._ordinals = dict.fromkeys(range(UIDS), 0)
         self._departed: set[int] = set()
+        self._rejected: set[int] = set()
 
     def begin(self) -> Iterator[Event]:
         for uid in range(UIDS - 1):
-            yield self._discovered(uid)
+            yield self._discovered(uid, self._ordinal(uid))
 
     def next(self) -> Event:
         uid = self._random.randrange(UIDS)
         if self._ordinals[uid] == 0 or uid in self._departed:
-            return self._discovered(uid)
+            return self._discovered(uid, self._ordinal(uid))
         ordinal = self._ordinal(uid)
-        if self._random.random() < 0.5:
+        if uid in self._rejected and self._random.random() < 0.5:
+            return self._discovered(uid, ordinal)
+        if self._random.random() < 0.3:
+            self._rejected.add(uid)
+            return facts.commitment_rejected(uid, ordinal=ordinal, block=100 + ordinal)
+        if uid not in self._rejected and self._random.random() < 0.7:
             return facts.commitment_changed(uid, ordinal=ordinal, block=100 + ordinal)
         self._departed.add(uid)
         return facts.departed(uid, ordinal=ordinal)
 
-    def _discovered(self, uid: int) -> Event:
+    def _discovered(self, uid: int, ordinal: int) -> Event:
         self._departed.discard(uid)
-        event = facts.discovered(uid, ordinal=self._ordinal(uid))
+        self._rejected.discard(uid)
+        event = facts.discovered(uid, ordinal=ordinal)
         if event.ordinal > 1 and self._random.random() < 0.5:  # it comes back in the slot of another
             event = event.model_copy(update={"uid": facts.discovered((uid + 1) % UIDS).uid})
         return event

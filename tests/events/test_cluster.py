@@ -17,7 +17,7 @@ from events.server import configuration, find_binary
 from events.streams import EVENTS, ensure_streams
 from tests.contracts.event_log import drafts, everything
 from tests.eventually import eventually
-from tests.fixtures.nats import free_port
+from tests.fixtures.ports import free_port
 
 NODES = 3
 
@@ -49,7 +49,7 @@ class Cluster:
     def kill(self, node: int) -> None:
         process = self._processes.pop(node)
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
     def kill_all(self) -> None:
         for node in list(self._processes):

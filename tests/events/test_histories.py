@@ -36,3 +36,9 @@ def test_version_1_had_no_variation_and_no_limit_to_forfeits() -> None:
     unknown = expected.evidence.model_copy(update={"versions": {}, "machine": ""})
     assert completed == expected.model_copy(update={"evidence": unknown})
     assert forfeited == facts.forfeited().model_copy(update={"evidence": None})
+
+
+def test_before_endpoints_could_be_sealed_all_were_in_the_clear() -> None:
+    events = [decode(stored).event for stored in recorded("before-sealed-endpoints")]
+    assert events == [facts.discovered(), facts.commitment_changed(), facts.planned()]
+    assert facts.discovered().commitment.sealed_endpoint is None

@@ -81,15 +81,15 @@ async def test_it_listens_on_loopback_only(nats_alone: NatsProcess) -> None:
 
 
 async def test_ready_means_that_jetstream_answers(nats_alone: NatsProcess) -> None:
-    await nats_alone.embedded.wait_ready(timeout_s=1)
+    await nats_alone.embedded.wait_ready(timeout_s=60)
     async with await connect(nats_alone.url, "tests") as connection:
         assert "error" not in await connection.api("INFO")
 
 
 async def test_a_server_that_is_not_there_is_not_ready(nats_alone: NatsProcess) -> None:
     nats_alone.kill()
-    with pytest.raises(NotReady, match=r"does not answer after 0\.2 s \(ConnectionRefusedError"):
-        await nats_alone.embedded.wait_ready(timeout_s=0.2)
+    with pytest.raises(NotReady, match=r"does not answer after 1 s \(ConnectionRefusedError"):
+        await nats_alone.embedded.wait_ready(timeout_s=1)
 
 
 async def test_a_stranger_at_the_port_is_not_our_server(tmp_path: Path, nats_server: NatsProcess) -> None:
@@ -97,14 +97,14 @@ async def test_a_stranger_at_the_port_is_not_our_server(tmp_path: Path, nats_ser
     embedded.prepare()
     (embedded.directory / "port").write_text(nats_server.url.rpartition(":")[2])
     with pytest.raises(NotReady, match="a stranger took the port"):
-        await embedded.wait_ready(timeout_s=0.2)
+        await embedded.wait_ready(timeout_s=2)
 
 
 async def test_a_port_that_never_speaks_is_not_ready(tmp_path: Path) -> None:
     embedded = EmbeddedNats(tmp_path)
     embedded.prepare()
     with socket.create_server(("127.0.0.1", int(embedded.url.rpartition(":")[2]))):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             with pytest.raises(NotReady):
                 await embedded.wait_ready(timeout_s=0.2)
 
@@ -119,7 +119,7 @@ def test_the_shipped_configuration_is_the_one_in_the_code() -> None:
 
 
 def test_the_server_accepts_the_shipped_configuration() -> None:
-    subprocess.run([find_binary(), "-t", "-c", SHIPPED], check=True, capture_output=True, timeout=20)
+    subprocess.run([find_binary(), "-t", "-c", SHIPPED], check=True, capture_output=True, timeout=60)
 
 
 def test_a_missing_binary_is_said_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,10 +106,10 @@ async def test_a_task_is_delivered_again_until_it_is_acknowledged(
     await ensure_streams(nats, ack_wait_s=0.3)
     await task_queue.put(tasks(1))
     worker = await nats.client.jetstream().pull_subscribe_bind(WORKERS, TASKS)
-    (first,) = await worker.fetch(1, timeout=5)
+    (first,) = await worker.fetch(1, timeout=60)
     assert first.metadata.num_delivered == 1
     assert await task_queue.put(tasks(1)) == 0, "a task that a worker holds is still queued"
-    (second,) = await worker.fetch(1, timeout=5)
+    (second,) = await worker.fetch(1, timeout=60)
     assert (second.data, second.metadata.num_delivered) == (first.data, 2)
     await second.ack_sync()
     assert await task_queue.pending() == 0

@@ -26,6 +26,7 @@ from events.memory import MemoryLog, MemoryQueue
 from events.merkle import MerkleTree
 from events.queue import TaskQueue
 from events.rules import ScoringRules
+from events.sealed import EndpointKey
 from events.streams import TASKS
 from events.tasks import EpisodeTask
 from producers.blocks import ClockBlocks
@@ -70,6 +71,7 @@ def settings(
     eval_interval_s: float = 3600,
     master_key: bytes = MASTER_KEY,
     terms: EpisodeTerms = facts.TERMS,
+    endpoint_key: EndpointKey | None = None,
 ) -> SchedulerSettings:
     return SchedulerSettings(
         network=network,
@@ -82,6 +84,7 @@ def settings(
         discovery_interval_s=0.02,
         requeue_after_s=requeue_after_s,
         master_key=master_key,
+        endpoint_key=endpoint_key,
         versions={"mujoco": "3.3.0"},
     )
 
@@ -174,7 +177,8 @@ def outcome_of(task: EpisodeTask) -> EpisodeCompleted:
     return facts.completed(task.key, success=task.seed % 2 == 0)
 
 
-Run = Callable[[EpisodeTask], EpisodeCompleted | EpisodeForfeited]
+Run = Callable[[EpisodeTask], EpisodeCompleted | EpisodeForfeited | None]
+"""None leaves the task where it is."""
 
 
 async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None) -> None:
@@ -182,7 +186,10 @@ async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None) 
     while True:
         tasks = (await stage.tasks())[:at_once]
         for task in tasks:
-            envelope = follow(run(task), cause=task.cause, correlation=task.correlation, source="/tests/worker")
+            outcome = run(task)
+            if outcome is None:
+                continue
+            envelope = follow(outcome, cause=task.cause, correlation=task.correlation, source="/tests/worker")
             with suppress(Conflict):  # there is an outcome already, and it stays
                 await stage.log.append([draft(envelope)])
             await stage.remove(task)

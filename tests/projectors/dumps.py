@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
+from projectors import schemas
 from projectors.cycles.tables import progress
 from projectors.episodes.tables import outcomes
 from projectors.topics import PROJECTIONS
@@ -25,6 +26,23 @@ async def dump(engine: AsyncEngine) -> dict[str, list[str]]:
             table: sorted((await connection.scalars(text(f"SELECT t::text FROM {table} t"))).all())
             for table in tables
         }
+
+
+async def rows(engine: AsyncEngine, *, suffix: str = "") -> dict[str, list[str]]:
+    """All rows of all projections, sorted, as text; with the suffix of a schema, those there."""
+    found = {}
+    async with engine.connect() as connection:
+        for table in (table for projection in PROJECTIONS for table in projection.metadata.sorted_tables):
+            query = text(f"SELECT t::text FROM {table.schema}{suffix}.{table.name} t")
+            found[table.fullname] = sorted((await connection.scalars(query)).all())
+    return found
+
+
+async def drop_all(engine: AsyncEngine) -> None:
+    """As if nothing had ever been projected."""
+    async with engine.begin() as connection:
+        for projection in PROJECTIONS:
+            await schemas.drop(connection, projection.name)
 
 
 async def counted(engine: AsyncEngine) -> Counter[str]:

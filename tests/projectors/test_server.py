@@ -107,7 +107,7 @@ async def test_its_url_works_with_asyncpg_and_with_sqlalchemy(alone: RunningPost
     connection = await asyncpg.connect(alone.server.url)
     assert await connection.fetchval("SELECT 1") == 1
     await connection.close()
-    engine = open_engine(alone.server.url, role="test", command_timeout_s=5)
+    engine = open_engine(alone.server.url, role="test", command_timeout_s=60)
     async with engine.connect() as session:
         assert await session.scalar(text("SHOW listen_addresses")) == ""
     await engine.dispose()
@@ -166,7 +166,7 @@ async def test_its_stop_signal_ends_it_cleanly(alone: RunningPostgres) -> None:
     process = alone.process
     assert process is not None
     process.send_signal(alone.server.stop_signal)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 async def test_data_survives_a_restart(alone: RunningPostgres) -> None:

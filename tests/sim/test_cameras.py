@@ -105,7 +105,7 @@ def test_another_process_draws_the_same_pixels(graphics: Graphics, renderer: Ren
         "print(hashlib.sha256(b''.join(image.tobytes() for image in rgb.values())).hexdigest())\n"
     )
     here = hashlib.sha256(b"".join(image.tobytes() for image in frames(PUSH, renderer, steps=3).values()))
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     if "unavailable" in there.stderr:
         pytest.skip(f"no {graphics} on this machine")
     assert there.stdout.strip() == here.hexdigest(), there.stderr
@@ -173,7 +173,7 @@ def test_an_episode_without_cameras_loads_no_graphics() -> None:
         "print(loaded, mapped)\n"
         "sys.exit(bool(loaded or mapped))\n"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
@@ -189,6 +189,6 @@ def test_cameras_without_any_opengl_say_what_to_install() -> None:
         "    print(error)\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=dict(os.environ)
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=dict(os.environ)
     )
     assert "apt-get install libosmesa6" in ran.stdout, ran.stderr

@@ -28,7 +28,8 @@ REACH = EnvId("metaworld/reach-v3")
 
 
 def spec(env: EnvId = REACH, seed: int = 1, **changes: object) -> EpisodeSpec:
-    fields: dict[str, object] = {"act_deadline_ms": 2000.0, "profile": "state/1", "index": seed, **changes}
+    patient: dict[str, object] = {"act_deadline_ms": 30_000.0, "reset_deadline_ms": 30_000.0}
+    fields = {**patient, "profile": "state/1", "index": seed, **changes}
     return EpisodeSpec(env=env, seed=Seed(seed), **fields)  # type: ignore[arg-type]
 
 

@@ -99,7 +99,7 @@ def test_another_process_gives_the_same_episode() -> None:
         "print(seen[-1].decode())\n"
     )
     here = run_expert(make(PICK_PLACE, STATE_1, max_steps=500, variation=STANDARD), seed=7)[-1].decode()
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     assert there.stdout.strip() == here
 
 

@@ -17,12 +17,15 @@ from api.commands import ApiOptions
 from consumers.commands import ExecutorOptions
 from events.cli import environment
 from tests.eventually import eventually
-from tests.fixtures.http import Api, free_port
+from tests.fixtures.http import Api
+from tests.fixtures.ports import free_port
 from tests.system import processes
 from tests.system.cycles import Subnet
 
 ROOT = Path(__file__).parents[2]
-GONE_S = 20.0
+WORKERS, EPISODES_IN_FLIGHT = 2, 4
+SLOTS = WORKERS * EPISODES_IN_FLIGHT
+GONE_S = 60.0
 """How soon after the death of their parent all must be gone."""
 
 
@@ -135,9 +138,9 @@ async def gone(group: list[processes.Process]) -> None:
 async def backend(home: Path, subnet: Subnet, port: int | None = None) -> AsyncIterator[tuple[Command, Api]]:
     """`kinitro backend`, and its API, which need not be up yet."""
     address = ApiOptions(host="127.0.0.1", port=port or free_port())
-    executor = ExecutorOptions(workers=2, episodes_in_flight=4, allow_private_endpoints=True)
+    executor = ExecutorOptions(workers=WORKERS, episodes_in_flight=EPISODES_IN_FLIGHT, allow_private_endpoints=True)
     variables = environment(subnet.network, subnet.cycles, address, executor)
-    timeout = aiohttp.ClientTimeout(total=10)
+    timeout = aiohttp.ClientTimeout(total=60)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
         command(home, "backend", **variables) as running,

@@ -24,12 +24,12 @@ MINERS = (PolicyKind.RANDOM, PolicyKind.NOISY, PolicyKind.EXPERT)
 def subnet() -> Iterator[Subnet]:
     """Three miners, whose policies are served as long as the tests run."""
     with new_home() as home, ExitStack() as stack:
-        urls = [stack.enter_context(_Policy(kind, home)).url for kind in MINERS]
+        policies = [stack.enter_context(_Policy(kind, home)) for kind in MINERS]
         roster, key = home / "roster.toml", home / "master.key"
-        roster.write_text("\n".join(_miner(uid, url) for uid, url in enumerate(urls)))
+        roster.write_text("\n".join(_miner(uid, policy.url) for uid, policy in enumerate(policies)))
         key.touch(mode=0o600)
         key.write_text(secrets.token_hex(32))
-        yield Subnet(roster, key)
+        yield Subnet(roster, key, policies[-1].pid)
 
 
 @pytest.fixture(scope="session")
@@ -61,12 +61,12 @@ class _Policy:
 
     def __enter__(self) -> Self:
         assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().split()[-1]
+        self.url, self.pid = self._process.stdout.readline().split()[-1], self._process.pid
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
 
 def _miner(uid: int, url: str) -> str:

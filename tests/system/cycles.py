@@ -6,9 +6,11 @@ same code as always, at a clock that stands still, and appended; the real schedu
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +26,7 @@ from events.ids import CycleId, EpisodeKey
 from events.jetstream import JetStreamLog
 from events.log import EventLog
 from events.server import EmbeddedNats
-from events.streams import ensure_streams
+from events.streams import TASKS, WORKERS, ensure_streams
 from events.weights import WeightsComputed
 from producers.blocks import BLOCK_TIME_S, ClockBlocks
 from producers.cycles.plan import plan_cycle
@@ -36,13 +38,14 @@ from producers.scheduling import GENESIS, Scheduling
 from producers.scoring_options import ScoringOptions
 from sim.runtime.embedded import run_or_join
 from sim.versions import versions
+from tests.eventually import eventually
 
 CYCLE = CycleId(1)
 MOMENT = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 """When the plan's block began, for ever."""
 
 OUTCOMES = (EpisodeCompleted, EpisodeForfeited, EpisodeAbandoned)
-CYCLE_S = 150.0
+CYCLE_S = 300.0
 """How long a cycle may take on a busy machine."""
 
 EPISODE_RESULT = {
@@ -63,6 +66,25 @@ class Subnet:
 
     roster: Path
     master_key: Path
+    last_policy: int
+    """The process that serves the last miner's policy."""
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[], None]]:
+        """The last miner's policy answers nobody, until what this gives is called: no cycle can end before."""
+        held = True
+
+        def release() -> None:
+            nonlocal held
+            if held:
+                os.kill(self.last_policy, signal.SIGCONT)
+            held = False
+
+        os.kill(self.last_policy, signal.SIGSTOP)
+        try:
+            yield release
+        finally:
+            release()
 
     @property
     def network(self) -> NetworkOptions:
@@ -74,8 +96,8 @@ class Subnet:
             environments="metaworld/reach-v3,metaworld/push-v3,metaworld/pick-place-v3",
             episodes_per_env=3,
             observation_profile="state/1",
-            action_timeout_ms=20_000,
-            reset_timeout_ms=20_000,
+            action_timeout_ms=300_000,
+            reset_timeout_ms=300_000,
             max_timesteps=150,
             master_key_file=self.master_key,
         )
@@ -110,7 +132,7 @@ def _blocks(moment: datetime) -> ClockBlocks:
 async def log_of(home: Path) -> AsyncIterator[JetStreamLog]:
     """The log of a home whose NATS server is up."""
     connection: Connection
-    async with await connect(EmbeddedNats(home).url, "test") as connection:
+    async with await connect(EmbeddedNats(home).url, "test", timeout_s=60) as connection:
         yield JetStreamLog(connection)
 
 
@@ -121,6 +143,16 @@ async def some_outcomes(log: EventLog, count: int = 3) -> None:
         async for batch in batches:
             if (seen := seen + len(batch)) >= count:
                 return
+
+
+async def all_slots_taken(log: JetStreamLog, slots: int) -> None:
+    """Returns once the workers have this many episodes, and so as many each as they can take."""
+
+    async def taken() -> bool:
+        info = await log._connection.api(f"CONSUMER.INFO.{TASKS}.{WORKERS}")
+        return int(info["num_ack_pending"]) == slots
+
+    await eventually(taken, CYCLE_S)
 
 
 async def scored(log: EventLog) -> None:

@@ -13,7 +13,7 @@ from events.cycles import CyclePlanned
 from events.server import EmbeddedNats
 from events.weights import WeightsComputed
 from sim.runtime.embedded import run_or_join
-from tests.fixtures.http import free_port
+from tests.fixtures.ports import free_port
 from tests.system import processes
 from tests.system.backends import Command, backend, command, gone, new_home
 from tests.system.cycles import (
@@ -29,7 +29,7 @@ from tests.system.cycles import (
     some_outcomes,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 
 
 async def test_a_backend_started_at_once_after_kill_9_continues_the_cycle(

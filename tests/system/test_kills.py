@@ -8,11 +8,12 @@ import pytest
 
 from events.envelope import utc_now
 from tests.system import processes
-from tests.system.backends import backend, new_home
+from tests.system.backends import SLOTS, backend, new_home
 from tests.system.cycles import (
     CYCLE_S,
     Result,
     Subnet,
+    all_slots_taken,
     ended_since,
     log_of,
     plan_and_seed,
@@ -23,7 +24,7 @@ from tests.system.cycles import (
 )
 from tests.system.reading import assert_served
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 
 COMMANDS = {
     "worker": "kinitro.py worker ",
@@ -42,13 +43,15 @@ RUNNING_EPISODES = {"worker", "executor"}
 async def test_a_killed_child_changes_no_outcome_and_no_weight(
     name: str, subnet: Subnet, undisturbed: Result
 ) -> None:
-    with new_home() as home:
+    with new_home() as home, subnet.held() as release:
         await plan_and_seed(home, subnet)
         async with backend(home, subnet) as (running, api), log_of(home) as log, asyncio.timeout(CYCLE_S):
             await some_outcomes(log)
+            await all_slots_taken(log, SLOTS)
             victim = processes.child(home, COMMANDS[name])
             killed_at = utc_now()
             victim.kill()
+            release()
             await scored(log)
             assert await ended_since(log, killed_at) > 0, "the cycle was over before the kill"
             assert await result_of(log) == undisturbed

@@ -10,7 +10,7 @@ from tests.system.backends import new_home
 from tests.system.conftest import run_undisturbed
 from tests.system.cycles import Result, Subnet
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 
 
 async def test_two_homes_side_by_side_come_to_the_same_result(subnet: Subnet, undisturbed: Result) -> None:

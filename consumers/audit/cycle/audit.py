@@ -9,8 +9,18 @@ from consumers.audit.cycle.evidence import check_events, check_export, check_pla
 from consumers.audit.cycle.fold import CycleFold, Placed
 from consumers.audit.cycle.lines import Export, NotATrailer
 from consumers.audit.cycle.results import Scored, check_results
+from consumers.audit.cycle.shadows import check_shadows
 from consumers.audit.cycle.signatures import check_signature
-from consumers.audit.cycle.verdicts import CycleAudit, Difference, Name, NewerEvents, NoSuchCycle, NotEnded, Verdict
+from consumers.audit.cycle.verdicts import (
+    CycleAudit,
+    Difference,
+    Name,
+    NewerEvents,
+    NoSuchCycle,
+    NotAnExport,
+    NotEnded,
+    Verdict,
+)
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.export import Trailer
 from events.ids import CycleId, Hotkey
@@ -36,6 +46,7 @@ def conclude(fold: CycleFold, trailer: Trailer | NotATrailer | None, key: Hotkey
     Raises:
         CannotAudit: there is no result to audit.
     """
+    _check_source(fold, trailer)
     export = check_export(fold, trailer)
     if export.same is not False:
         _check_auditable(fold)
@@ -46,6 +57,22 @@ def conclude(fold: CycleFold, trailer: Trailer | NotATrailer | None, key: Hotkey
         yield check_root(fold, trailer)
         yield check_signature(fold, key)
         yield from _results(fold, fold.end)
+
+
+def _check_source(fold: CycleFold, trailer: Trailer | NotATrailer | None) -> None:
+    """A wrong file or address is no forgery: nothing of the cycle is there at all."""
+    if fold.one or fold.newer:
+        return
+    if fold.foreign is not None:
+        raise NoSuchCycle(
+            f"these are events of cycle {fold.foreign}, and none of cycle {fold.cycle}: name the cycle that is meant,"
+            f" or get the events of cycle {fold.cycle}"
+        )
+    if isinstance(trailer, NotATrailer) and not fold.keys:
+        raise NotAnExport(
+            f"expected an export of cycle {fold.cycle}, found {fold.all.size} lines without an event or a trailer;"
+            f" get it from GET /v1/cycles/{fold.cycle}/events"
+        )
 
 
 def _check_auditable(fold: CycleFold) -> None:
@@ -73,3 +100,5 @@ def _results(fold: CycleFold, end: Placed) -> Iterator[Verdict]:
             where=weights.line.where,
         )
         yield from check_results(scored)
+        if (shadows := check_shadows(fold, scored.plan, scored.tallies)) is not None:
+            yield shadows

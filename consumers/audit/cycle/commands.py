@@ -30,6 +30,7 @@ from events import display
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
 from events.ids import CycleId, Hotkey
 from events.jetstream import JetStreamLog
+from events.keys import is_address
 from events.traces import TraceStore
 from sim.versions import PROCESS_ENVIRONMENT
 
@@ -73,11 +74,12 @@ def audit_cycle(
     wanted = parse_episodes(again, default=0 if source.file and not source.api_url else EPISODES)
     if source.file and not source.api_url and wanted != 0:
         raise Misused(f"--episodes {again}: a file has no recordings; name with --api-url who has them, or ask for 0")
+    pinned = parse_key(key)
     results: list[CycleAudit] = []
 
     async def main() -> None:
-        async with _opened(context.obj, source, log) as (events, cases):
-            result = await run_audit(CycleId(cycle), events, cases, wanted, Hotkey(key) if key else None)
+        async with opened(context.obj, source, log) as (events, cases):
+            result = await run_audit(CycleId(cycle), events, cases, wanted, pinned)
         results.append(result)
         if as_json:
             typer.echo(orjson.dumps(document(result)))
@@ -103,6 +105,17 @@ def parse_episodes(text: str | None, *, default: int) -> int | None:
     if not (text.isascii() and text.isdigit()):
         raise Misused(f"--episodes {text}: expected a number or {ALL}")
     return int(text)
+
+
+def parse_key(text: str | None) -> Hotkey | None:
+    """The key that must have signed.
+
+    Raises:
+        Misused: it is no key.
+    """
+    if text is not None and not is_address(text):
+        raise Misused(f"--key {text}: expected an address in SS58, as GET /v1/identity has it")
+    return None if text is None else Hotkey(text)
 
 
 async def run_audit(
@@ -145,9 +158,10 @@ def _progress() -> Iterator[Progress]:
 
 
 @asynccontextmanager
-async def _opened(
+async def opened(
     servers: Servers, source: CycleSourceOptions, log: LogOptions
 ) -> AsyncIterator[tuple[CycleSource, episodes.Source | None]]:
+    """Who has the events of a cycle, and who has recordings, as far as anybody was named."""
     if source.api_url is not None:
         async with aiohttp.ClientSession() as session:
             cases = episodes.ApiSource(session, source.api_url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from time import perf_counter
 from typing import cast
 
@@ -11,8 +12,13 @@ from consumers.audit.cycle.lines import NotATrailer
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.export import Trailer
+from events.rule_changes import in_force
+from events.rules import rules_that_differ
 from events.seeds import SeedMaterial, commitment_to
 from events.signed import RootSigned, WeightsSigned
+
+CLOCKS_APART_MAX = timedelta(minutes=10)
+"""How far the clocks of two machines may be apart: an effect may seem that much older than its cause."""
 
 
 def check_export(fold: CycleFold, trailer: Trailer | NotATrailer | None) -> Verdict:
@@ -74,11 +80,21 @@ def _plan_differs(fold: CycleFold) -> Iterator[Difference]:
     if (missing := fold.episodes.first_missing()) is not None:
         yield Difference("the outcomes", f"one of episode {missing.id}", "none")
     planned = cast("CyclePlanned", plan.recorded.event)
+    yield from _rules_differ(fold, planned, plan)
     if seed is not None:
         yield from _seed_differs(planned, seed)
     if end is not None:
         yield from _end_differs(planned, end)
         yield from _lineage_differs(fold)
+
+
+def _rules_differ(fold: CycleFold, plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:
+    """Without an announcement the operator's own rules count, whichever they are."""
+    announced = in_force(plan.cycle, (it for _, it in fold.rules.values()))
+    if announced is not None and (differ := rules_that_differ(announced.rules, plan.rules)):
+        first = differ[0]
+        expected = f"{first.value}, announced to count from cycle {announced.cycle}"
+        yield Difference(f"{placed.line.where}, rule {first.name}", expected, first.other)
 
 
 def _seed_differs(plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:
@@ -112,6 +128,9 @@ def _lineage_differs(fold: CycleFold) -> Iterator[Difference]:
             if (found.causation, found.correlation) != (because.id, because.correlation):
                 expected = f"it caused by {because.id} of the story {because.correlation}"
                 yield Difference(placed.line.where, expected, f"by {found.causation} of {found.correlation}")
+            if found.time < because.time - CLOCKS_APART_MAX:
+                expected = f"it after its cause, of {because.time.isoformat()}"
+                yield Difference(placed.line.where, expected, f"it at {found.time.isoformat()}")
     for later, earlier in ((root, weights), (signed, root)):
         if later is not None and earlier is not None and later.line.number < earlier.line.number:
             kinds = earlier.recorded.event.type, later.recorded.event.type

@@ -19,12 +19,13 @@ from consumers.audit.cycle.verdicts import Difference, Name
 from events import subjects
 from events.codec import CodecError, UnknownEventType, decode
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
-from events.envelope import RecordedEvent
+from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
 from events.event import Event
 from events.ids import CycleId
 from events.log import Stored
 from events.merkle import MerkleTree
+from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -41,7 +42,12 @@ OfCycle = (
     | WeightsWithheld
     | RootSigned
     | WeightsSigned
+    | ShadowScored
 )
+OfAll = KeyAnnounced | RulesAnnounced
+"""Of no one cycle: the export of each holds all of them."""
+
+CONTENT = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,8 @@ class CycleFold:
         self.seconds: defaultdict[Name, float] = defaultdict(float)
         self.newer: str | None = None
         """What a newer program wrote, if any: then this one cannot judge."""
+        self.foreign: CycleId | None = None
+        """Another cycle of which there are events, if any."""
         self.all = MerkleTree()
         """Over all lines."""
         self.tree = MerkleTree()
@@ -78,7 +86,13 @@ class CycleFold:
         """By tree size, from the last outcome on: the end says which of them it has seen."""
         self.one: dict[type[Event], Placed] = {}
         self.keys: list[tuple[Line, KeyAnnounced]] = []
+        self._key_before: Envelope[Event] | None = None
+        self.rules: dict[CycleId, tuple[Line, RulesAnnounced]] = {}
+        """Announced before the plan, by the cycle from which they count."""
+        self.shadows: dict[CycleId, Placed] = {}
+        """By the cycle from which their rules count."""
         self.episodes: Episodes | None = None
+        self._announced: set[CycleId] = set()
         self._keep_claims = keep_claims
 
     @property
@@ -117,7 +131,8 @@ class CycleFold:
     def _decoded(self, line: Line) -> RecordedEvent[Event] | None:
         """The event, if it is one that belongs here."""
         try:
-            subject = str(orjson.loads(line.body)["subject"])
+            attributes = orjson.loads(line.body)
+            subject, content = str(attributes["subject"]), attributes["datacontenttype"]
             recorded = decode(Stored(line.sequence or line.number, subject, line.body))
         except UnknownEventType as error:
             self.newer = self.newer or f"{line.where}: {error}"
@@ -125,8 +140,11 @@ class CycleFold:
         except (orjson.JSONDecodeError, KeyError, TypeError, CodecError) as error:
             self.differ(Name.EVENTS, Difference(line.where, "an event", f"{type(error).__name__}: {error}"))
             return None
+        if content != CONTENT:
+            self.differ(Name.EVENTS, Difference(line.where, f"the datacontenttype {CONTENT}", str(content)))
         event = recorded.event
-        if not (isinstance(event, KeyAnnounced) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
+        if not (isinstance(event, OfAll) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
+            self.foreign = self.foreign or (event.cycle if isinstance(event, OfCycle) else None)
             expected = f"events of cycle {self.cycle}, and of no other"
             self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
             return None
@@ -141,7 +159,14 @@ class CycleFold:
         """Takes an event in. For a leaf of the cycle's tree, whether every planned episode has an outcome by now."""
         match recorded.event:
             case KeyAnnounced() as announced:
+                self._follow_key(line, recorded)
                 self.keys.append((line, announced))
+                return None
+            case RulesAnnounced() as rules:
+                self._take_rules(line, rules)
+                return None
+            case ShadowScored() as shadow:
+                self._take_shadow(line, recorded, shadow)
                 return None
             case EpisodeCompleted() | EpisodeForfeited() | EpisodeAbandoned() as outcome:
                 self._take_outcome(line, outcome)
@@ -154,6 +179,16 @@ class CycleFold:
         if self.end is not None:
             return None
         return self.episodes is not None and self.episodes.complete
+
+    def _follow_key(self, line: Line, recorded: RecordedEvent[Event]) -> None:
+        """Each announcement but the first is caused by the one before; all are one story."""
+        envelope, before = recorded.envelope, self._key_before
+        cause, story = (before.id, before.correlation) if before else (None, envelope.id)
+        if (envelope.causation, envelope.correlation) != (cause, story):
+            expected = f"it caused by {cause or 'nothing'} of the story {story}"
+            found = f"by {envelope.causation or 'nothing'} of {envelope.correlation}"
+            self.differ(Name.SIGNATURE, Difference(line.where, expected, found))
+        self._key_before = envelope
 
     def _take_outcome(self, line: Line, outcome: EpisodeOutcome) -> None:
         is_ours = isinstance(outcome, EpisodeAbandoned)  # at the deadline, if need be, even without a seed
@@ -168,6 +203,20 @@ class CycleFold:
         self._come_after(line, CycleSeeded, failed.type)
         if self.episodes is not None:
             self.differ(Name.PLAN, self.episodes.attempt(failed, line.where))
+
+    def _take_rules(self, line: Line, announced: RulesAnnounced) -> None:
+        if announced.cycle in self._announced:
+            found = "a second one"
+            self.differ(Name.PLAN, Difference(line.where, f"one announcement for cycle {announced.cycle}", found))
+        elif CyclePlanned not in self.one:
+            self.rules[announced.cycle] = (line, announced)
+        self._announced.add(announced.cycle)
+
+    def _take_shadow(self, line: Line, recorded: RecordedEvent[Event], shadow: ShadowScored) -> None:
+        if shadow.rules_from_cycle in self.shadows:
+            self.differ(Name.PLAN, Difference(line.where, f"one event at {recorded.subject}", "a second one"))
+        else:
+            self.shadows[shadow.rules_from_cycle] = Placed(line, recorded)
 
     def _take_one(self, line: Line, recorded: RecordedEvent[Event]) -> None:
         event, kind = recorded.event, _KINDS[type(recorded.event)]

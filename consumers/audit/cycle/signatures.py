@@ -23,41 +23,41 @@ from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.statements import Document, History, key_document, root_document, weights_document
 from events.weights import WeightsComputed
 
+UNSIGNED = "not signed"
+WAIT = "wait until the backend has signed it, or get it from somewhere else: this copy may have been stripped"
+UNPINNED = "a key that the source itself names: keep it (GET /v1/identity), and pin it with --key"
+
 
 def check_signature(fold: CycleFold, pinned: Hotkey | None) -> Verdict:
     """The signatures, by an announced key; where one is pinned, by it or a key that is bound to it.
 
-    Without signatures nothing is judged, unless there must be some: a key is pinned, it was announced before the
-    cycle ended, or one of the two statements is there.
+    Who has no key can take signatures away, but not make others: what has none is not vouched for, and does not pass.
     """
     started = perf_counter()
-    found = next(_differences(fold, pinned), None)
-    if found is None and RootSigned not in fold.one:
-        return Verdict(Name.SIGNATURE, None, "not signed", perf_counter() - started)
-    agreed = _agreed(fold) if found is None else ""
-    return Verdict.of(Name.SIGNATURE, found, agreed, perf_counter() - started)
+    if (found := next(_differences(fold, pinned), None)) is not None:
+        return Verdict.of(Name.SIGNATURE, found, "", perf_counter() - started)
+    if (missing := next(_missing(fold, pinned), None)) is not None:
+        detail = f"{UNSIGNED}: {missing}; {WAIT}"
+        return Verdict(Name.SIGNATURE, False, detail, perf_counter() - started, missing)
+    return Verdict(Name.SIGNATURE, True, _agreed(fold, pinned), perf_counter() - started)
 
 
 def _differences(fold: CycleFold, pinned: Hotkey | None) -> Iterator[Difference]:
+    if (story := fold.differences.get(Name.SIGNATURE)) is not None:
+        yield story
     yield from _identity(fold)
-    if pinned is not None or _must_be_signed(fold):
-        if RootSigned not in fold.one:
-            yield Difference(
-                "the signed root", f"the root of cycle {fold.cycle}, signed by {pinned or 'the key'}", "none"
-            )
-        if WeightsSigned not in fold.one and WeightsComputed in fold.one:
-            yield Difference("the signed weights", "the weights, signed as the root is", "none")
     if (root := fold.one.get(RootSigned)) is not None:
         yield from _signed(root, _root_document(fold, root), fold, pinned)
     if (weights := fold.one.get(WeightsSigned)) is not None:
         yield from _signed(weights, _weights_document(fold), fold, pinned)
 
 
-def _must_be_signed(fold: CycleFold) -> bool:
-    if RootSigned in fold.one or WeightsSigned in fold.one:
-        return True
-    end = cast("Placed", fold.end)
-    return any(line.number < end.line.number for line, _ in fold.keys)
+def _missing(fold: CycleFold, pinned: Hotkey | None) -> Iterator[Difference]:
+    by = pinned or "the backend's key"
+    if RootSigned not in fold.one:
+        yield Difference("the signed root", f"the end of cycle {fold.cycle}, signed by {by}", "none")
+    if WeightsSigned not in fold.one and WeightsComputed in fold.one:
+        yield Difference("the signed weights", f"the weights of cycle {fold.cycle}, signed by {by}", "none")
 
 
 def _identity(fold: CycleFold) -> Iterator[Difference]:
@@ -86,7 +86,8 @@ def _signed(
         return
     yield from _says(event, expected, line)
     announced = [each.signature.key for at, each in fold.keys if at.number < line.number]
-    if pinned is not None and pinned not in [*announced, key]:
+    bound = [each.signature.key for _, each in fold.keys]  # also later ones: each has signed which was before it
+    if pinned is not None and pinned not in [*bound, key]:
         yield Difference(line.where, f"a signature of {pinned}", f"one of {key}")
     if key not in announced and key != pinned:
         yield Difference(line.where, f"a key that was announced: {', '.join(announced) or 'there is none'}", key)
@@ -133,7 +134,8 @@ def _weights_document(fold: CycleFold) -> Document | None:
     return None if placed is None else weights_document(cast("WeightsComputed", placed.recorded.event))
 
 
-def _agreed(fold: CycleFold) -> str:
+def _agreed(fold: CycleFold, pinned: Hotkey | None) -> str:
     root = cast("RootSigned", fold.one[RootSigned].recorded.event)
     what = "root and weights" if WeightsSigned in fold.one else "the end, of which there are no weights"
-    return f"{what}, by {root.signature.key}"
+    signed = f"{what}, by {root.signature.key}"
+    return signed if pinned else f"{signed}; {UNPINNED}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import heapq
 import sys
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -17,10 +16,10 @@ import aiohttp
 from consumers.audit.case import SourceAway
 from consumers.audit.cycle.lines import BATCH_LINES, LINE_BYTES_MAX, Export, Line, NotATrailer
 from consumers.audit.cycle.verdicts import NoSuchCycle, NoSuchFile
-from events import subjects
 from events.export import Trailer
 from events.ids import CycleId
-from events.log import EventLog, Stored
+from events.log import EventLog
+from events.mirror import of_cycle
 
 SILENCE_S = 30.0
 """How long an API may send nothing."""
@@ -112,34 +111,12 @@ class LogSource:
         self._log = log
 
     async def batches(self, cycle: CycleId) -> AsyncIterator[list[Line]]:
-        beside = [
-            stored
-            for subject in (
-                subjects.weights(cycle),
-                subjects.signed_root(cycle),
-                subjects.signed_weights(cycle),
-                subjects.IDENTITY,
-            )
-            for stored in await self._all(subject)
-        ]
-        heapq.heapify(beside)
         number = 0
-        events = self._log.read(subject=subjects.cycle(cycle))
+        events = self._log.read(subject=of_cycle(cycle))
         async with aclosing(cast("Any", events)):
             async for batch in events:
-                merged = [*batch]
-                while beside and beside[0].sequence < batch[-1].sequence:
-                    merged.append(heapq.heappop(beside))
-                yield _numbered(sorted(merged), number)
-                number += len(merged)
-        yield _numbered(sorted(beside), number)
-
-    async def _all(self, subject: str) -> list[Stored]:
-        return [stored async for batch in self._log.read(subject=subject) for stored in batch]
-
-
-def _numbered(events: list[Stored], before: int) -> list[Line]:
-    return [Line(number, it.sequence, it.body) for number, it in enumerate(events, start=before + 1)]
+                yield [Line(place, it.sequence, it.body) for place, it in enumerate(batch, start=number + 1)]
+                number += len(batch)
 
 
 @contextmanager

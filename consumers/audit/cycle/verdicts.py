@@ -4,6 +4,7 @@ CannotAudit (consumers/audit/case.py)
 ├── NoSuchCycle      the source holds nothing of it
 ├── NotEnded         it is still being run, or has no weights yet
 ├── NewerEvents      a newer program wrote some of its events
+├── NotAnExport      what was read has neither events nor a trailer
 └── NoSuchFile       the file cannot be read
 """
 
@@ -28,6 +29,10 @@ class NewerEvents(CannotAudit):
     """A newer program wrote some of the events; upgrade this one."""
 
 
+class NotAnExport(CannotAudit):
+    """Another kind of file, or a page of some other server."""
+
+
 class NoSuchFile(CannotAudit):
     """The file cannot be read."""
 
@@ -40,7 +45,8 @@ class Name(StrEnum):
     EVENTS = "events"
     """Each line is an event of this cycle, at the subject that it has to have."""
     PLAN = "plan"
-    """Plan, seed, one outcome for each planned episode and no other, end, weights: in this order. The secret."""
+    """Plan, seed, one outcome for each planned episode and no other, end, weights: in this order. The secret; and
+    the rules, where any were announced."""
     ROOT = "root"
     """The end speaks of these events: their Merkle root and how many they are."""
     SIGNATURE = "signature"
@@ -51,6 +57,8 @@ class Name(StrEnum):
     POINTS = "points"
     WEIGHTS = "weights"
     U16 = "u16"
+    SHADOW = "shadow"
+    """What rules that were announced would have given. Only where there are some."""
     EPISODES = "episodes"
     """Some episodes, run again."""
 

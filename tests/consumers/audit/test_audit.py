@@ -67,7 +67,7 @@ def test_the_command_cannot_audit_what_is_not_public(evaluated: Evaluated) -> No
 
 def _audited(key: EpisodeKey, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, "audit", "episode", key.id, *options], capture_output=True, text=True, timeout=60
+        [*PROGRAM, "audit", "episode", key.id, *options], capture_output=True, text=True, timeout=100
     )
 
 

@@ -149,7 +149,7 @@ class Racing:
         using = settings(episodes=50, requeue_after_s=0.02, coverage_min="0")
         runs = [asyncio.create_task(drive(stage, clock=clock, using=using)) for _ in range(2)]
         async with worker(stage):
-            await asyncio.wait_for(outcomes_reach(stage.log, 20), 20)
+            await asyncio.wait_for(outcomes_reach(stage.log, 20), 60)
             clock.turn(3600)
             ends = await asyncio.gather(*runs)
         assert ends[0] == ends[1]
@@ -182,7 +182,7 @@ async def test_a_server_killed_in_the_middle_of_a_cycle_changes_nothing(nats_alo
         stage = await with_miners(JetStreamStage(connection))
         async with worker(stage):
             run = asyncio.create_task(drive(stage, using=settings(episodes=100, requeue_after_s=0.5)))
-            await asyncio.wait_for(outcomes_reach(stage.log, 50), 20)
+            await asyncio.wait_for(outcomes_reach(stage.log, 50), 60)
             nats_alone.kill()
             nats_alone.start()
             await run

@@ -20,9 +20,9 @@ from events.log import EventLog
 from producers.cycles.chances import Standing
 from tests.controls import facts
 from tests.eventually import eventually
-from tests.fixtures.http import free_port
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.policies import Act, lazy, served
+from tests.fixtures.ports import free_port
 from tests.producers.driving import JetStreamStage, check_whole, drive, events_of, fold, settings, stop
 
 LIMIT, SLOTS, EACH = 3, 8, 20
@@ -114,7 +114,7 @@ async def test_dead_endpoints_cost_little_and_who_comes_back_is_run(
         flaky.repaired = True
         second = asyncio.create_task(drive(stage, using=USING))
         good.go_on.set()
-        await asyncio.wait_for(second, 60)
+        await asyncio.wait_for(second, 90)
     await check_whole(stage.log)
     assert await ends_of(stage.log, GOOD) == {"completed": EACH}
     for uid, code in ((DEAD, ForfeitCode.UNREACHABLE), (GARBAGE, ForfeitCode.MALFORMED)):

@@ -17,7 +17,7 @@ from events.queue import QueueFull, QueueUnavailable
 from events.seeds import cycle_secret
 from events.tasks import EpisodeTask
 from producers.cycles.dispatch import CHUNK, Dispatch
-from producers.cycles.tasks import EpisodeTasks
+from producers.cycles.tasks import EpisodeTasks, endpoints
 from tests.controls import facts
 from tests.producers.driving import (
     CYCLE,
@@ -58,7 +58,7 @@ async def dispatch(queue: MemoryQueue | FusedQueue, *, episodes: int = 300, done
     state = await fold(log)
     assert state.plan is not None
     assert state.seeded is not None
-    tasks = EpisodeTasks(state.plan, state.seeded, cycle_secret(MASTER_KEY, CYCLE))
+    tasks = EpisodeTasks(state.plan, state.seeded, cycle_secret(MASTER_KEY, CYCLE), endpoints(state.plan.event, None))
     await append(log, *(facts.completed(key) for key, _ in zip(tasks.keys(), range(done), strict=False)))
     return Dispatch(await fold(log), tasks, queue)
 

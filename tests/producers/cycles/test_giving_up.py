@@ -55,17 +55,23 @@ def dead(task: EpisodeTask) -> EpisodeCompleted | EpisodeForfeited:
     return facts.forfeited(task.key) if task.uid == DEAD else outcome_of(task)
 
 
-class Recovering:
-    """Miner 0 fails its first episodes."""
+class Failing:
+    """Miner 0 fails up to the limit, and no worker is so quick that it runs another before the probe is told."""
 
-    def __init__(self, failures: int) -> None:
-        self._left = failures
+    def __init__(self, told: list[Progress], *, recovers: bool) -> None:
+        self._left = LIMIT
+        self._told = told
+        self._recovers = recovers
 
-    def __call__(self, task: EpisodeTask) -> EpisodeCompleted | EpisodeForfeited:
-        if task.uid != DEAD or not self._left:
+    def __call__(self, task: EpisodeTask) -> EpisodeCompleted | EpisodeForfeited | None:
+        if task.uid != DEAD:
             return outcome_of(task)
-        self._left -= 1
-        return facts.forfeited(task.key)
+        if self._left:
+            self._left -= 1
+            return facts.forfeited(task.key)
+        if not any(isinstance(it, Probed) for it in self._told):
+            return None
+        return outcome_of(task) if self._recovers else facts.forfeited(task.key)
 
 
 async def codes_of(log: EventLog, uid: Uid = DEAD) -> Counter[str]:
@@ -102,7 +108,7 @@ class GivingUp:
 
     async def test_a_dead_miner_is_set_aside_probed_and_given_up(self, stage: Stage) -> None:
         told: list[Progress] = []
-        async with worker(stage, dead, at_once=1):
+        async with worker(stage, Failing(told, recovers=False), at_once=1):
             end = await drive(stage, using=USING, told=told)
         await check_dead(stage.log)
         assert isinstance(end.event, CycleSealed)
@@ -112,7 +118,7 @@ class GivingUp:
 
     async def test_a_miner_that_is_back_at_the_end_has_the_rest_run(self, stage: Stage) -> None:
         told: list[Progress] = []
-        async with worker(stage, Recovering(LIMIT), at_once=1):
+        async with worker(stage, Failing(told, recovers=True), at_once=1):
             await drive(stage, using=USING, told=told)
         await check_whole(stage.log)
         assert [type(it) for it in told if isinstance(it, SetAside | Probed | TakenBack)] == [

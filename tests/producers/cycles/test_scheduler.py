@@ -20,8 +20,9 @@ from events.envelope import RecordedEvent
 from events.ids import CycleId
 from events.log import LogUnavailable
 from events.memory import MemoryLog
+from events.newest import newest_cycle
 from producers.cycles.conductor import NothingToEvaluate
-from producers.cycles.scheduler import newest_cycle, run_cycle_once, run_scheduler
+from producers.cycles.scheduler import run_cycle_once, run_scheduler
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd
 from producers.discovery.source import MinerSource, Snapshot, SourceTrouble
@@ -301,5 +302,5 @@ async def test_what_a_cycle_raises_ends_the_scheduler() -> None:
                 report=lambda _: None,
                 clock=clock,
             ),
-            10,
+            60,
         )

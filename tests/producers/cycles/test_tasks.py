@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from itertools import groupby
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from events.codec import decode_as, draft
 from events.cycles import CyclePlanned, CycleSeeded
 from events.envelope import RecordedEvent, begin
 from events.ids import EnvId, EpisodeKey
 from events.log import Stored
-from producers.cycles.tasks import EpisodeTasks
+from events.tasks import EpisodeTask
+from producers.cycles.tasks import EpisodeTasks, endpoints
 from tests.controls import facts
 
 ENVIRONMENTS = tuple(EnvId(f"metaworld/task-{number}") for number in range(4))
@@ -32,7 +35,8 @@ def beginning(
 def tasks(
     uids: tuple[int, ...] = (0, 1, 2), environments: int = 2, episodes: int = 3, secret: bytes = facts.SECRET
 ) -> EpisodeTasks:
-    return EpisodeTasks(*beginning(uids, environments, episodes), secret)
+    plan, seeded = beginning(uids, environments, episodes)
+    return EpisodeTasks(plan, seeded, secret, endpoints(plan.event, None))
 
 
 plans = st.builds(
@@ -96,6 +100,14 @@ def test_a_task_says_all_that_a_worker_needs() -> None:
 
 def test_a_task_follows_the_seed_in_the_story_of_the_plan() -> None:
     plan, seeded = beginning()
-    it = EpisodeTasks(plan, seeded, facts.SECRET)
+    it = EpisodeTasks(plan, seeded, facts.SECRET, endpoints(plan.event, None))
     task = it.task(next(it.keys()))
     assert (task.cause, task.correlation) == (seeded.id, plan.id)
+
+
+def test_neither_a_task_nor_its_errors_show_the_endpoint() -> None:
+    task = facts.task()
+    assert task.endpoint not in repr(task)
+    with pytest.raises(ValidationError) as refused:
+        EpisodeTask.model_validate({**task.model_dump(), "endpoint": "http://secret" * 100})
+    assert "secret" not in str(refused.value)

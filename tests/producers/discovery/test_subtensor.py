@@ -28,6 +28,7 @@ from tests.chain.node import Node, running
 from tests.chain.rpc import RpcError
 from tests.chain.runtime import runtime
 from tests.chain.subnets import KINDS, coldkey, hotkey, populated
+from tests.chain.world import raw
 from tests.eventually import eventually
 
 IMPATIENT_S = 0.5
@@ -115,6 +116,8 @@ class TestSnapshot:
         def change(method: str, _params: Sequence[Any]) -> None:
             if method in {"state_call", "state_getKeysPaged"}:
                 chain.register(hotkey(1_000 + chain.head.number), uid=chain.head.number % 256)
+                for uid in range(256):
+                    chain.commit(hotkey(uid), raw("too late"))
                 chain.advance()
 
         async with running(chain) as node, linked(node) as link:
@@ -123,7 +126,7 @@ class TestSnapshot:
 
         assert chain.last_finalized.number > snapshot.block == 1001
         assert [it.hotkey for it in snapshot.neurons] == [hotkey(uid) for uid in range(256)]
-        assert len(snapshot.commitments) == 256
+        assert [it.text for it in snapshot.commitments] == ["user/policy:0123abcd:deployment"] * 256
 
 
 class TestTrouble:
@@ -240,6 +243,20 @@ class TestMending:
 
             assert (await read(link, retry_s=30)).block == 1001
             await eventually(lambda: silent.open_connections == 0)
+
+    async def test_a_node_that_falls_silent_is_left_for_the_next(self) -> None:
+        chain = populated()
+        async with (
+            running(chain) as silent,
+            running(chain) as other,
+            linked(silent, other, answer_s=IMPATIENT_S) as link,
+        ):
+            await link.call(lambda _: asyncio.sleep(0))
+            silent.silent = True
+
+            assert (await read(link, retry_s=30)).block == 1001
+            assert other.calls["state_call"] > 0
+            assert silent.connections == 1
 
     async def test_after_all_nodes_failed_the_first_is_tried_again(self) -> None:
         chain = populated()

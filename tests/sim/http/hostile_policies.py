@@ -29,6 +29,10 @@ from tests.sim.http.hostile import (
     says_and_closes,
 )
 
+SHORT_MS, PATIENT_MS = 500, 30_000
+"""A deadline that is to be missed, and one that nobody misses whom a busy machine keeps waiting."""
+ENDED_S_MAX = 15.0
+"""From the first call to the failure: far less than whoever is never ended takes, or ends at the other deadline."""
 METADATA = "http://169.254.169.254/latest/meta-data/"
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -51,6 +55,16 @@ class Hostile:
     tls: ssl.SSLContext | None = None
     https: bool = False
     """Whether the endpoint says https, whatever the server speaks."""
+    waits_in: str | None = None
+    """The call whose deadline ends it; all others end by themselves, however long they are waited for."""
+
+    @property
+    def reset_ms(self) -> int:
+        return SHORT_MS if self.waits_in == "reset" else PATIENT_MS
+
+    @property
+    def act_ms(self) -> int:
+        return SHORT_MS if self.waits_in == "act" else PATIENT_MS
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator[RawServer]:
@@ -133,9 +147,11 @@ def _silent() -> list[Hostile]:
         "empty lines for ever": endless(b"", b"\r\n" * 30_000),
     }
     return [
-        *(Hostile(name, code, told, act=act) for name, act in acts.items()),
-        Hostile("never answers /reset", code, "POST /reset: no complete answer", reset=never_answers),
-        Hostile("drips its answer to /reset", code, "POST /reset: no complete answer", reset=drips),
+        *(Hostile(name, code, told, act=act, waits_in="act") for name, act in acts.items()),
+        *(
+            Hostile(name, code, "POST /reset: no complete answer", reset=reset, waits_in="reset")
+            for name, reset in (("never answers /reset", never_answers), ("drips its answer to /reset", drips))
+        ),
     ]
 
 
@@ -270,7 +286,13 @@ def _bad_tls() -> list[Hostile]:
     return [
         Hostile("a certificate of its own", code, "TLS: the certificate is not accepted: ", tls=stranger),
         Hostile("HTTP behind https", code, "TLS: no session: ", greeting=body(b"{}"), https=True),
-        Hostile("a handshake without end", code, "TLS: no session within 500 ms, but a connection", https=True),
+        Hostile(
+            "a handshake without end",
+            code,
+            f"TLS: no session within {SHORT_MS} ms, but a connection",
+            https=True,
+            waits_in="reset",
+        ),
     ]
 
 

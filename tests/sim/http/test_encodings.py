@@ -28,9 +28,9 @@ async def episode(server: RawServer, observation: Observation = SEEING, *, steps
     """The content types of the acts."""
     before = len(server.requests)
     async with HttpPolicy(server.url, allow_private_addresses=True) as policy:
-        await policy.reset(TASK, deadline_ms=10_000)
+        await policy.reset(TASK, deadline_ms=30_000)
         for _ in range(steps):
-            await policy.act(observation, ARM_ACTION, deadline_ms=10_000)
+            await policy.act(observation, ARM_ACTION, deadline_ms=30_000)
     return [headers["content-type"] for path, headers, _ in server.requests[before:] if path == "/act"]
 
 
@@ -95,8 +95,8 @@ async def test_a_bad_health_does_not_count_against_the_policy(
 async def test_a_msgpack_answer_is_understood(content_type: str) -> None:
     act = says(http(GOOD_MSGPACK, "200 OK", f"Content-Type: {content_type}"))
     async with raw_server(act=act) as server, HttpPolicy(server.url, allow_private_addresses=True) as policy:
-        await policy.reset(TASK, deadline_ms=10_000)
-        decision = await policy.act(BLIND, ARM_ACTION, deadline_ms=10_000)
+        await policy.reset(TASK, deadline_ms=30_000)
+        decision = await policy.act(BLIND, ARM_ACTION, deadline_ms=30_000)
     assert decision.action.channels["gripper"].tolist() == [0.25]
 
 

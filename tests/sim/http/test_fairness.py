@@ -39,17 +39,17 @@ def test_under_full_load_only_the_policy_that_is_late_misses_its_deadline(polici
     unfair = [key for key in run.forfeits if policies.taken_ms[key][-1] < DEADLINE_MS]
     assert not unfair, "by the policy's own clock it was in time"
     off = differences_ms(run, policies.taken_ms, 50)
-    assert len(off) > EPISODES * STEPS / 4, "this machine has no time for the policies"
+    assert len(off) >= EPISODES, "this machine has no time for the policies"
     assert abs(percentile(off, 50)) < 5
     late = [forfeit for (delay_ms, _), forfeit in run.forfeits.items() if delay_ms == LATE_MS]
     assert late == ["deadline_missed: POST /act: no complete answer within 100 ms"] * LATE_EPISODES
 
 
-async def asked_while_busy(url: str, delay_ms: int, *, busy_s: float) -> Decision:
-    """The loop is blocked from when the request has left until long after the answer."""
+async def asked_while_busy(url: str, delay_ms: int, *, deadline_ms: float, busy_s: float) -> Decision:
+    """The loop is blocked from when the request has left until long after the deadline."""
     async with HttpPolicy(f"{url}/{delay_ms}", allow_private_addresses=True) as policy:
-        await policy.reset(TaskConfig(EnvId("metaworld/push-v3"), 0), deadline_ms=10_000)
-        acting = asyncio.create_task(policy.act(Observation({}), ARM_ACTION, deadline_ms=DEADLINE_MS))
+        await policy.reset(TaskConfig(EnvId("metaworld/push-v3"), 0), deadline_ms=30_000)
+        acting = asyncio.create_task(policy.act(Observation({}), ARM_ACTION, deadline_ms=deadline_ms))
         while not (policy._clock and policy._clock.sent):  # noqa: ASYNC110 it must be the very turn of the loop
             await asyncio.sleep(0)  # yields to the loop, waits for nothing
         time.sleep(busy_s)  # noqa: ASYNC251 the busy worker
@@ -58,15 +58,15 @@ async def asked_while_busy(url: str, delay_ms: int, *, busy_s: float) -> Decisio
 
 @only_linux
 async def test_the_workers_own_lateness_is_not_in_the_latency(policies: TimedPolicies) -> None:
-    decision = await asked_while_busy(policies.url, 50, busy_s=0.3)
+    decision = await asked_while_busy(policies.url, 50, deadline_ms=2_000, busy_s=2.5)
     policies.stop()
-    (own_ms,) = policies.taken_ms[50, 0]
-    assert decision.latency_ms == pytest.approx(own_ms, abs=GRACE_S * 1000 + 2)
+    (own_ms,) = policies.taken_ms[50, 0]  # more than it was if it lost the CPU right after its answer
+    assert 50 - GRACE_S * 1000 <= decision.latency_ms <= own_ms + GRACE_S * 1000 + 2
 
 
 @only_linux
 async def test_a_late_answer_is_late_even_if_the_worker_is_later(policies: TimedPolicies) -> None:
     with pytest.raises(PolicyFailed) as caught:
-        await asked_while_busy(policies.url, LATE_MS, busy_s=0.3)
+        await asked_while_busy(policies.url, LATE_MS, deadline_ms=DEADLINE_MS, busy_s=0.3)
     assert caught.value.code == PolicyFailure.DEADLINE_MISSED
     assert caught.value.detail == "POST /act: no complete answer within 100 ms"

@@ -13,14 +13,17 @@ from typing import Any, cast
 import numpy as np
 import orjson
 import pytest
+from aiohttp.connector import AddrInfoType
 
 from events.ids import EnvId
 from sim.errors import SimulationFailed
 from sim.http.clock import GRACE_S
-from sim.http.policy import HttpPolicy
+from sim.http.failures import concealed
+from sim.http.policy import CONNECT_ATTEMPTS_MAX, HttpPolicy
 from sim.policy import DETAIL_CHARS_MAX, Decision, PolicyFailed, PolicyFailure, TaskConfig
 from sim.rl_interface import Observation
 from sim.spec import ARM_ACTION, PROPRIO
+from tests.fixtures.ports import free_port
 from tests.sim.http import hostile
 from tests.sim.http.hostile import Answer, http, raw_server, says, says_and_closes
 
@@ -28,7 +31,7 @@ TASK = TaskConfig(EnvId("metaworld/push-v3"), 7)
 OBSERVATION = Observation({name: np.zeros(channel.size, np.float32) for name, channel in PROPRIO.items()})
 
 
-async def reset_and_act(url: str, *, reset_ms: float = 10_000, act_ms: float = 10_000, **options: object) -> Decision:
+async def reset_and_act(url: str, *, reset_ms: float = 30_000, act_ms: float = 30_000, **options: object) -> Decision:
     async with HttpPolicy(url, allow_private_addresses=True, **options) as policy:  # type: ignore[arg-type]
         await policy.reset(TASK, deadline_ms=reset_ms)
         return await policy.act(OBSERVATION, ARM_ACTION, deadline_ms=act_ms)
@@ -66,9 +69,9 @@ async def test_reset_names_the_task_and_never_the_seed() -> None:
 
 async def test_one_connection_serves_the_whole_episode() -> None:
     async with raw_server() as server, HttpPolicy(server.url, allow_private_addresses=True) as policy:
-        await policy.reset(TASK, deadline_ms=10_000)
+        await policy.reset(TASK, deadline_ms=30_000)
         for _ in range(5):
-            await policy.act(OBSERVATION, ARM_ACTION, deadline_ms=10_000)
+            await policy.act(OBSERVATION, ARM_ACTION, deadline_ms=30_000)
     assert server.connections == 1
     assert len(server.requests) == 6
 
@@ -180,7 +183,7 @@ async def test_a_policy_that_is_late_misses_its_deadline(act: Answer) -> None:
 )
 async def test_reset_is_bounded_like_act(reset: Answer, code: str) -> None:
     async with raw_server(reset=reset) as server:
-        failed = await failure(server.url, reset_ms=300 if code == "deadline_missed" else 10_000)
+        failed = await failure(server.url, reset_ms=300 if code == "deadline_missed" else 30_000)
     assert failed.code == PolicyFailure(code)
     assert "POST /reset" in failed.detail
 
@@ -217,23 +220,33 @@ async def test_a_worker_out_of_sockets_does_not_blame_the_policy() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
         try:
             with pytest.raises(SimulationFailed, match="Too many open files"):
-                await policy.reset(TASK, deadline_ms=10_000)
+                await policy.reset(TASK, deadline_ms=30_000)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+class CountedAttempts(HttpPolicy):
+    attempts = 0
+
+    def _new_socket(self, address_info: AddrInfoType) -> socket.socket:
+        self.attempts += 1
+        return super()._new_socket(address_info)
+
+
 async def test_retries_stay_within_the_reset_deadline() -> None:
-    started_s = time.monotonic()
-    failed = await failure(f"http://127.0.0.1:{free_port()}", reset_ms=200)
-    assert failed.code == PolicyFailure.UNREACHABLE
-    assert time.monotonic() - started_s < 5
+    policy = CountedAttempts(f"http://127.0.0.1:{free_port()}", allow_private_addresses=True)
+    async with policy:
+        with pytest.raises(PolicyFailed) as caught:
+            await policy.reset(TASK, deadline_ms=500)
+    assert caught.value.code == PolicyFailure.UNREACHABLE
+    assert 1 <= policy.attempts < CONNECT_ATTEMPTS_MAX, "the last one would begin after 650 ms or more"
 
 
 async def test_a_server_that_starts_a_moment_late_is_reached() -> None:
     port = free_port()
     loop = asyncio.get_running_loop()
     policy = HttpPolicy(f"http://127.0.0.1:{port}", allow_private_addresses=True)
-    resetting = asyncio.create_task(policy.reset(TASK, deadline_ms=5000))
+    resetting = asyncio.create_task(policy.reset(TASK, deadline_ms=30_000))
     await asyncio.sleep(0.02)  # the first attempt has been refused by now
     assert not resetting.done()
     server = await loop.create_server(OneAnswer, "127.0.0.1", port)
@@ -274,7 +287,7 @@ async def test_no_spelling_of_a_private_address_is_connected_to(host: str, code:
         url = re.sub(r"127\.0\.0\.1", lambda _: host, server.url)
         async with HttpPolicy(url) as policy:
             with pytest.raises(PolicyFailed) as caught:
-                await policy.reset(TASK, deadline_ms=10_000)
+                await policy.reset(TASK, deadline_ms=30_000)
     assert caught.value.code == PolicyFailure(code)
     assert server.connections == 0
 
@@ -314,8 +327,31 @@ async def test_the_latency_is_the_policys_own() -> None:
     assert 50 - GRACE_S * 1000 <= decision.latency_ms <= took_ms + GRACE_S * 1000
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+DEPLOYMENT = "95edf2b6-e18b-400a-8398-5573df10e5e4"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"no route to {DEPLOYMENT}.deployments.example", "no route to ..."),
+        (f"deployment {DEPLOYMENT} does not exist", "deployment ... does not exist"),
+        (f"https://{DEPLOYMENT.upper()}.Deployments.example/act", ".../act"),
+        ("nothing of it", "nothing of it"),
+    ],
+)
+def test_what_a_proxy_says_does_not_name_the_deployment(text: str, shown: str) -> None:
+    assert concealed(text, f"https://{DEPLOYMENT}.deployments.example") == shown
+
+
+def test_words_are_not_taken_for_ids() -> None:
+    assert concealed("the policy is down", "https://policy.example") == "the policy is down"
+
+
+def test_no_host_hides_nothing() -> None:
+    assert concealed("text", "no url") == concealed("text", "http://[") == concealed("text", "") == "text"
+
+
+async def test_a_name_at_the_end_of_what_is_shown_is_not_cut_but_hidden() -> None:
+    async with raw_server(act=says(http(b"x" * 195 + b"127.0.0.1", "502 Bad Gateway"))) as server:
+        failed = await failure(server.url)
+    assert failed.detail.endswith("xxx...'")

@@ -29,7 +29,7 @@ async def owner(home: Path) -> tuple[asyncio.subprocess.Process, str]:
         sys.executable, "-c", OWNER, str(home), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    return process, (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+    return process, (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
 
 
 async def test_a_second_process_joins_the_server_of_the_first(tmp_path: Path) -> None:
@@ -48,6 +48,6 @@ async def test_who_joined_takes_over_when_the_owner_is_killed(tmp_path: Path) ->
         process.send_signal(signal.SIGKILL)
         await process.wait()
         await eventually(lambda: (tmp_path / "logs" / "nats.log").read_text().count("Server is ready") == 2)
-        await server.wait_ready(10)
+        await server.wait_ready(60)
         assert server.url == joined == url
     assert not is_running("nats", tmp_path)

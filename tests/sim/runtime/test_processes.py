@@ -78,7 +78,7 @@ time.sleep(60)
 async def test_status_zero_is_the_end_of_a_child_that_restarts_on_failure() -> None:
     async with Supervisor() as supervisor:
         await supervisor.start(Child("job", python("pass"), restart=Restart.ON_FAILURE))
-        await asyncio.wait_for(supervisor.done("job"), 10)
+        await asyncio.wait_for(supervisor.done("job"), 60)
         assert supervisor.pid("job") is None
 
 
@@ -91,7 +91,7 @@ sys.exit(0 if os.path.getsize({str(tries)!r}) >= 3 else 1)
 """
     async with Supervisor() as supervisor:
         await supervisor.start(Child("job", python(code), restart=Restart.ON_FAILURE))
-        await asyncio.wait_for(supervisor.done("job"), 20)
+        await asyncio.wait_for(supervisor.done("job"), 60)
     assert tries.read_text() == "xxx"
 
 
@@ -101,7 +101,7 @@ async def test_status_two_is_not_tried_again(tmp_path: Path) -> None:
         await supervisor.start(
             Child("wrong", python("import sys; sys.exit('no') if 0 else sys.exit(2)"), output=output)
         )
-        refused = await asyncio.wait_for(supervisor.failed, 10)
+        refused = await asyncio.wait_for(supervisor.failed, 60)
     assert "wrong" in str(refused)
     assert str(output) in str(refused)
 
@@ -117,7 +117,7 @@ async def test_waiting_for_a_job_ends_when_another_child_is_refused() -> None:
         await supervisor.start(Child("job", python("import time; time.sleep(60)"), restart=Restart.ON_FAILURE))
         await supervisor.start(Child("wrong", python("import sys; sys.exit(2)")))
         with pytest.raises(ChildRefused, match="wrong"):
-            await asyncio.wait_for(supervisor.done("job"), 10)
+            await asyncio.wait_for(supervisor.done("job"), 60)
 
 
 async def test_a_child_that_never_becomes_ready_is_an_error() -> None:
@@ -148,7 +148,7 @@ asyncio.run(main())
 """
     parent = await asyncio.create_subprocess_exec(*python(code), stdout=asyncio.subprocess.PIPE)
     assert parent.stdout is not None
-    child = int(await asyncio.wait_for(parent.stdout.readline(), 20))
+    child = int(await asyncio.wait_for(parent.stdout.readline(), 60))
     assert alive(child)
     parent.kill()
     await parent.wait()

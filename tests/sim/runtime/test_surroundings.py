@@ -21,5 +21,5 @@ def test_a_program_goes_on_in_the_environment_that_it_needs() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *PROCESS_ENVIRONMENT], env=bare, stdout=subprocess.PIPE, text=True
     )
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=100)
     assert told.split() == [str(process.pid), *PROCESS_ENVIRONMENT.values()]

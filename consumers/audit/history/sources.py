@@ -1,0 +1,171 @@
+"""The history of a log, or of anybody's API, checked as it comes.
+
+NoHistory (CannotAudit, consumers/audit/case.py)    no cycle has ended yet
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
+
+import aiohttp
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from consumers.audit.case import CannotAudit, SourceAway
+from consumers.audit.history.checks import FromEnds, FromProofs, HistoryAudit, HistoryDiffers, Kept, check_keys
+from events import subjects
+from events.codec import decode, decode_as
+from events.cycles import CycleAbandoned, CycleSealed
+from events.ids import CycleId, Hotkey
+from events.log import EventLog, Stored
+from events.signed import KeyAnnounced, RootSigned, Signature
+
+API_TIMEOUT_S = 30.0
+ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+
+class NoHistory(CannotAudit):
+    """No cycle has ended yet."""
+
+
+async def audit_log(log: EventLog, pinned: Hotkey | None, kept: Kept | None) -> HistoryAudit:
+    """The history of a log, computed again from the events that ended its cycles.
+
+    Raises:
+        NoHistory: no cycle has ended, and none was kept.
+        CodecError, LogUnavailable: an event cannot be read.
+    """
+    if kept is None and await log.last(subjects.seal(CycleId(1))) is None:
+        raise NoHistory("no cycle has ended yet; wait for `kinitro cycle list` to show one that has")
+    try:
+        announced = [decode_as(KeyAnnounced, stored).event async for stored in _all(log, subjects.IDENTITY)]
+        fold = FromEnds(check_keys(announced, pinned), kept)
+        async for stored in _all(log, (subjects.SEALS, subjects.SIGNED_ROOTS)):
+            match decode(stored).event:
+                case CycleSealed() | CycleAbandoned() as end:
+                    fold.end(end, stored.body)
+                case RootSigned() as signed:
+                    fold.signed(signed)
+        return fold.concluded()
+    except HistoryDiffers as error:
+        return different(error, kept)
+
+
+async def _all(log: EventLog, subject: str | tuple[str, ...]) -> Any:
+    async with aclosing(cast("Any", log.read(subject=subject))) as batches:
+        async for batch in batches:
+            for stored in cast("list[Stored]", batch):
+                yield stored
+
+
+def different(error: HistoryDiffers, kept: Kept | None) -> HistoryAudit:
+    first = kept.cycle if kept else 1
+    return HistoryAudit(first, first - 1, 0, None, None, error.difference)
+
+
+class _Signed(BaseModel):
+    statement: str
+    key: Hotkey
+    signature: str
+
+    def sealed(self) -> Signature:
+        return Signature(key=self.key, signature=self.signature)
+
+
+class _Announced(_Signed):
+    ordinal: int
+    previous: Signature | None
+
+
+class _Identity(BaseModel):
+    announcements: list[_Announced]
+
+
+class _Consistency(BaseModel):
+    root: str
+    proof: list[str]
+
+
+A = TypeVar("A", bound=BaseModel)
+
+
+class ApiHistory:
+    """`GET /v1/identity`, `/v1/cycles/{id}/root` and `/v1/cycles/{id}/root/consistency`: two requests a cycle."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+        self._session, self._base_url = session, base_url.rstrip("/")
+
+    async def audit(self, pinned: Hotkey | None, kept: Kept | None) -> HistoryAudit:
+        """The history by proofs, from the kept root on.
+
+        Raises:
+            NoHistory: the backend has announced no key, so it has signed nothing.
+            SourceAway: no answer, or not one of our API.
+        """
+        identity = await self._get("/v1/identity", _Identity)
+        if identity is None and kept is None:
+            raise NoHistory(f"{self._base_url} knows of no key, so nothing is signed yet")
+        try:
+            keys = check_keys(_announced(identity), pinned)
+            fold = FromProofs(keys, kept)
+            while (signed := await self._root(fold.last + 1)) is not None:
+                held = await self._held(fold.last + 1, fold.since)
+                fold.signed(signed, held.root, held.proof)
+            fold.unsigned(await self._root(fold.last + 2))
+            return fold.concluded(await self._ended(fold.last + 1))
+        except HistoryDiffers as error:
+            return different(error, kept)
+
+    async def _root(self, cycle: int) -> RootSigned | None:
+        found = await self._get(f"/v1/cycles/{cycle}/root", _Signed)
+        if found is None:
+            return None
+        return RootSigned(cycle=CycleId(cycle), statement=found.statement, signature=found.sealed())
+
+    async def _held(self, cycle: int, since: int) -> _Consistency:
+        found = await self._get(f"/v1/cycles/{cycle}/root/consistency?since={since}", _Consistency)
+        if found is None:
+            raise HistoryDiffers(f"cycle {cycle}", "its end, which is signed", "none")
+        return found
+
+    async def _ended(self, cycle: int) -> int:
+        """1 where this cycle has ended, though it is not signed."""
+        return int(await self._get(f"/v1/cycles/{cycle}/root/consistency?since={cycle}", _Consistency) is not None)
+
+    async def _get(self, path: str, kind: type[A]) -> A | None:
+        """The answer; None where there is no such thing, or not yet."""
+        url = f"{self._base_url}{path}"
+        timeout = aiohttp.ClientTimeout(total=API_TIMEOUT_S)
+        try:
+            async with self._session.get(url, timeout=timeout, allow_redirects=False) as answer:
+                body, status = await _bounded(answer), answer.status
+            if status == 200:
+                return kind.model_validate_json(body)
+            if status in (404, 409) and str(orjson.loads(body)["type"]).startswith("urn:kinitro:problem:"):
+                return None
+            reason = f"{url} answered {status}, not as our API would; is --api-url right?"
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            reason = f"{url}: {type(error).__name__}: {error}; is --api-url right?"
+        except (KeyError, TypeError) as error:
+            reason = f"{url} answered {status}, not as our API would ({error!r}); is --api-url right?"
+        raise SourceAway(reason)
+
+
+def _announced(identity: _Identity | None) -> list[KeyAnnounced]:
+    try:
+        return [
+            KeyAnnounced(ordinal=it.ordinal, statement=it.statement, signature=it.sealed(), previous=it.previous)
+            for it in (identity.announcements if identity else [])
+        ]
+    except ValidationError as error:
+        raise HistoryDiffers("the keys", "announcements", str(error)) from error
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise ValueError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
+    return bytes(body)
