@@ -1,4 +1,8 @@
-"""What a validator checks before it submits: every check has a name, a verdict and a time."""
+"""What a validator checks before it submits: every check has a name, a verdict and a time.
+
+Refusal     a check failed
+└── Alarm   the backend's key has signed two things of one cycle
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,10 @@ class Step(StrEnum):
 
 class Refusal(ForPeople):
     """A check failed. The message says what was expected, and what was found."""
+
+
+class Alarm(Refusal):
+    """Whoever holds the backend's key says two things of one cycle. No other backend's word can mend that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,13 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarmed:
+    """One cycle, and two signed statements: nothing is to be submitted any more."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Submit:
     """Now."""
 
@@ -56,13 +63,13 @@ def before_checks(cycle: CycleId, attempt: Attempt | None, facts: Facts | None) 
 
 def after_checks(
     cycle: CycleId, statement: str, weights: Pairs, attempt: Attempt | None, facts: Facts
-) -> Done | Wait | Refuse | Submit:
+) -> Done | Wait | Refuse | Alarmed | Submit:
     """What to do with weights that have passed all checks.
 
     `statement` is the digest of what was signed, `weights` what the chain would hold of them.
     """
     if attempt is not None and attempt.cycle == cycle and attempt.statement != statement:
-        return Refuse(
+        return Alarmed(
             f"ANOTHER STATEMENT OF CYCLE {cycle} WAS SIGNED BEFORE: it had SHA-256 {attempt.statement}, this one"
             f" {statement}; submit neither, and tell the operator"
         )

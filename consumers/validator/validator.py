@@ -17,8 +17,8 @@ import structlog
 from consumers.validator.attempt import Attempt, Fate, Pairs, settled
 from consumers.validator.backend import Backend, BackendAway
 from consumers.validator.chain import SubnetChain, on_chain
-from consumers.validator.checks import Check, Refusal, Step, judged
-from consumers.validator.deciding import Done, Refuse, Submit, Wait, after_checks, before_checks
+from consumers.validator.checks import Alarm, Check, Refusal, Step, judged
+from consumers.validator.deciding import Alarmed, Done, Refuse, Wait, after_checks, before_checks
 from consumers.validator.documents import Answer, Subnet, parse_answer
 from consumers.validator.facts import BLOCK_S, Facts, check_uids, wanted_weights
 from consumers.validator.store import Store
@@ -101,6 +101,8 @@ class Validator:
         self._attempt: Attempt | None = None
         self._known: tuple[str, Verified] | None = None
         """The newest verified weights, by the digest of the answer that led to them."""
+        self._alarm: Alarm | None = None
+        """Once there is one, nothing is submitted until somebody has looked, and starts the validator again."""
         self._said: Round | None = None
 
     async def follow(self) -> None:
@@ -149,6 +151,8 @@ class Validator:
         return came
 
     async def _look(self) -> Round:
+        if self._alarm is not None:
+            return Round(Outcome.REFUSED, str(self._alarm))
         terms = await self._opened()
         facts = await self._looked_after() if self._attempt is not None and self._attempt.is_open else None
         failed: list[Round] = []
@@ -157,7 +161,7 @@ class Validator:
                 came = await self._of(backend, terms, facts)
             except BackendAway as away:
                 came = Round(Outcome.TROUBLE, str(away))
-            if came.outcome not in (Outcome.TROUBLE, Outcome.REFUSED):
+            if came.outcome not in (Outcome.TROUBLE, Outcome.REFUSED) or self._alarm is not None:
                 return came
             failed.append(came)
         return next((each for each in failed if each.outcome is Outcome.REFUSED), failed[0])
@@ -212,13 +216,16 @@ class Validator:
         weights = on_chain(wanted, facts.weight_max)
         digest = hashlib.sha256(verified.statement.encode()).hexdigest()
         decision = after_checks(verified.cycle, digest, weights, self._attempt, facts)
+        if isinstance(decision, Alarmed):
+            self._alarm = Alarm(decision.why)
+            return Round(Outcome.REFUSED, decision.why)
         if isinstance(decision, Wait):
             return _round(decision, facts)
         for check in await self._last_checks(verified, others, facts):
             _tell(check)
             if not check.passed:
                 return Round(Outcome.REFUSED, f"{check.name}: {check.detail}")
-        if not isinstance(decision, Submit):
+        if isinstance(decision, Done | Refuse):
             return _round(decision, facts)
         if self._settings.dry_run:
             return Round(Outcome.DONE, f"dry run: cycle {verified.cycle} would be submitted as {dict(weights)}")
@@ -237,8 +244,8 @@ class Validator:
             started = perf_counter()
             try:
                 said, agreed = await disagreement(verified.cycle, verified.statement, verified.key, others), True
-            except Refusal as refused:
-                said, agreed = str(refused), False
+            except Alarm as alarm:
+                self._alarm, said, agreed = alarm, str(alarm), False
             checks.append(Check(Step.BACKENDS.value, agreed, said, perf_counter() - started))
         return [*checks, judged(Step.UIDS, partial(check_uids, verified.weights, facts))]
 
@@ -282,7 +289,7 @@ class Validator:
         self._attempt = attempt
 
 
-def _round(decision: Done | Wait | Refuse | Submit, facts: Facts | None) -> Round:
+def _round(decision: Done | Wait | Refuse, facts: Facts | None) -> Round:
     match decision:
         case Wait(why, block):
             blocks = max(1, block - facts.block) if facts else 1
@@ -291,8 +298,6 @@ def _round(decision: Done | Wait | Refuse | Submit, facts: Facts | None) -> Roun
             return Round(Outcome.REFUSED, why)
         case Done(why):
             return Round(Outcome.DONE, why)
-        case Submit():
-            raise AssertionError("that is not for here")
 
 
 def _told(attempt: Attempt, facts: Facts) -> str:

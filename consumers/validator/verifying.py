@@ -20,7 +20,7 @@ from consumers.audit.cycle.sources import ApiSource
 from consumers.audit.cycle.verdicts import Name
 from consumers.audit.sources import ApiSource as EpisodeSource
 from consumers.validator.backend import Backend, BackendAway, NotFound
-from consumers.validator.checks import Check, Refusal, Step, judged
+from consumers.validator.checks import Alarm, Check, Refusal, Step, judged
 from consumers.validator.documents import (
     Answer,
     SignedWeights,
@@ -92,14 +92,14 @@ async def disagreement(cycle: CycleId, statement: str, key: Hotkey, others: list
     """Whether another backend has another statement of the cycle by the same key; how many were asked.
 
     Raises:
-        Refusal: one has. Whoever holds the key says two things of one cycle.
+        Alarm: one has.
     """
     agree = 0
     for other in others:
         with suppress(BackendAway):
             signed = parse_signed(await other.signed_weights(cycle))
             if signed.key == key and signed.statement != statement and _is_signed(signed):
-                raise Refusal(
+                raise Alarm(
                     f"THE KEY {key} HAS SIGNED TWO DIFFERENT WEIGHTS OF CYCLE {cycle}: {other.url} has"
                     f" {signed.statement[:500]!r}, expected {statement[:500]!r}; submit neither, tell the operator,"
                     " and keep both"

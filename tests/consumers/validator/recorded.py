@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+import orjson
 from aiohttp import web
 
-from tests.fixtures.http import Api, free_port
+from events.keys import SigningKey
+from tests.eventually import eventually
+from tests.fixtures.http import Api
+from tests.fixtures.ports import free_port
 
 LATEST, IDENTITY = "/v1/weights/latest", "/v1/identity"
 SIGNED, EVENTS = "/v1/cycles/1/weights/signed", "/v1/cycles/1/events"
@@ -33,10 +37,23 @@ class Recorded:
         told = f"{path}, byte {place}: {before:#04x} -> {body[place]:#04x}"
         return self.altered(path, bytes(body)), told
 
+    def signed_anew(self, key: SigningKey, before: bytes, after: bytes) -> bytes:
+        """The signed weights with another statement, and a true signature."""
+        answer = orjson.loads(self.bodies[SIGNED])
+        statement = answer["statement"].encode().replace(before, after)
+        assert statement.decode() != answer["statement"]
+        return orjson.dumps({**answer, "statement": statement.decode(), "signature": key.sign(statement).signature})
 
-async def record(api: Api) -> Recorded:
-    """What the API says about its first cycle."""
-    answers = {path: await api.get(path) for path in (LATEST, IDENTITY, SIGNED, EVENTS)}
+
+async def record(api: Api, cycle: int = 1) -> Recorded:
+    """What the API says about a cycle, once that is its newest."""
+
+    async def is_newest() -> bool:
+        return bool((await api.get(LATEST)).json["cycle_id"] == cycle)
+
+    await eventually(is_newest)
+    of_cycle = [path.replace("/1/", f"/{cycle}/") for path in (SIGNED, EVENTS)]
+    answers = {path: await api.get(path) for path in (LATEST, IDENTITY, *of_cycle)}
     assert {answer.status for answer in answers.values()} == {200}
     return Recorded({path: answer.body for path, answer in answers.items()}, answers[LATEST].headers["ETag"])
 

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.validator.attempt import LOST_AFTER_BLOCKS, Attempt, Fate, settled
 from consumers.validator.checks import Refusal
-from consumers.validator.deciding import Done, Refuse, Submit, Wait, after_checks, before_checks
+from consumers.validator.deciding import Alarmed, Done, Refuse, Submit, Wait, after_checks, before_checks
 from consumers.validator.facts import Commit, Facts, Us, check_uids
 from consumers.validator.verifying import AGE_MAX, Verified, check_age
 from events.ids import CycleId, Hotkey
@@ -48,7 +48,7 @@ def attempt(cycle: int = 5, **changes: Any) -> Attempt:
     return replace(plain, **changes)
 
 
-def decide(facts: Facts, before: Attempt | None = None) -> Done | Wait | Refuse | Submit:
+def decide(facts: Facts, before: Attempt | None = None) -> Done | Wait | Refuse | Alarmed | Submit:
     return after_checks(CycleId(5), STATEMENT, WEIGHTS, before, facts)
 
 
@@ -97,7 +97,7 @@ def test_equal_weights_of_another_cycle_are_submitted_where_the_cycle_before_is_
 
 def test_another_statement_of_the_same_cycle_is_an_alarm() -> None:
     decision = decide(chain(), attempt(5, statement="cd" * 32, fate=Fate.LOST))
-    assert isinstance(decision, Refuse)
+    assert isinstance(decision, Alarmed)
     assert "ANOTHER STATEMENT" in decision.why
 
 
