@@ -24,6 +24,7 @@ from events.ids import CycleId, Hotkey
 from events.signed import Hex512, KeyAnnounced, Signature, Statement, WeightsSigned
 from events.weights import WeightsComputed
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)")
 _ETAG_OF_BYTES = re.compile(r'"[0-9a-f]{64}"')
 
 
@@ -88,6 +89,17 @@ class Answer:
     fields: dict[str, Any]
     digest: str
     """SHA-256 of the bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The events of a cycle that the documents speak of, audited."""
+
+    weights: RecordedEvent[WeightsComputed]
+    signed: RecordedEvent[WeightsSigned]
+    signed_from: int
+    """The sequences between which `signed` stands in the log. Where it ends the export they are the same."""
+    signed_to: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,23 +184,22 @@ def check_statement(signed: SignedWeights, cycle: CycleId, keys: Sequence[Hotkey
     return f"cycle {cycle}, signed by {signed.key}"
 
 
-def check_answer(
-    answer: Answer,
-    signed: SignedWeights,
-    weights: RecordedEvent[WeightsComputed],
-    event: RecordedEvent[WeightsSigned],
-) -> str:
+def check_answer(answer: Answer, signed: SignedWeights, events: Events) -> str:
     """Whether both documents say what the audited events say.
 
     Raises:
         Refusal: which field does not.
     """
+    weights = events.weights
     _compare("the newest weights", _answer_of(weights), _with_moments(answer.fields))
     found = signed.model_dump() | {"signed_at": _moment(signed.signed_at)}
-    _compare("the signed weights", _signed_of(event), found)
+    _compare("the signed weights", _signed_of(events.signed), found)
+    if not events.signed_from <= signed.sequence <= events.signed_to:
+        expected = f"{events.signed_from} to {events.signed_to}, as the export has it"
+        raise Refusal(f"the signed weights, sequence: expected {expected}, found {signed.sequence}")
     sequence = answer.fields["metadata"].get("sequence")
     if not isinstance(sequence, int) or not 0 < sequence < signed.sequence:
-        raise Refusal(f"the weights stand at sequence {sequence!r}, expected one before {signed.sequence}")
+        raise Refusal(f"the newest weights, sequence: expected one before {signed.sequence}, found {sequence!r}")
     return f"event {weights.id}, {sum(map(bool, weights.event.weights_u16.values))} miners get weight"
 
 
@@ -224,8 +235,9 @@ def _with_moments(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moment(text: Any) -> datetime | None:
+    """None where it is not the one way in which our API writes it: Python reads many."""
     try:
-        return datetime.fromisoformat(text)
+        return datetime.fromisoformat(text) if _MOMENT.fullmatch(text) else None
     except (ValueError, TypeError):
         return None
 

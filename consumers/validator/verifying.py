@@ -23,6 +23,7 @@ from consumers.validator.backend import Backend, BackendAway, NotFound
 from consumers.validator.checks import Alarm, Check, Refusal, Step, judged
 from consumers.validator.documents import (
     Answer,
+    Events,
     SignedWeights,
     Subnet,
     check_answer,
@@ -32,6 +33,7 @@ from consumers.validator.documents import (
 )
 from events.cycles import CyclePlanned
 from events.envelope import RecordedEvent
+from events.export import Trailer
 from events.ids import CycleId, Hotkey
 from events.keys import is_signed
 from events.signed import WeightsSigned
@@ -79,10 +81,11 @@ async def verify(backend: Backend, answer: Answer, terms: Terms, tell: Tell) -> 
     signed = await _statement(backend, answer.cycle, terms, checks)
     if signed is None:
         return None
-    fold = await _audited(backend, answer.cycle, terms, checks)
+    source = ApiSource(backend.session, backend.url)
+    fold = await _audited(source, backend, answer.cycle, terms, checks)
     if fold is None or checks.failed:
         return None
-    verified = _concluded(fold, answer, signed, checks)
+    verified = _concluded(fold, cast("Trailer", source.trailer), answer, signed, checks)
     if terms.episodes and not checks.failed:
         checks(await _again(fold, backend, terms.episodes))
     return None if checks.failed else verified
@@ -141,8 +144,9 @@ async def _statement(backend: Backend, cycle: CycleId, terms: Terms, checks: _To
     return None if checks.failed else found[0]
 
 
-async def _audited(backend: Backend, cycle: CycleId, terms: Terms, checks: _Told) -> CycleFold | None:
-    source = ApiSource(backend.session, backend.url)
+async def _audited(
+    source: ApiSource, backend: Backend, cycle: CycleId, terms: Terms, checks: _Told
+) -> CycleFold | None:
     fold = CycleFold(cycle, keep_claims=terms.episodes > 0)
     try:
         async with asyncio.timeout(READ_S):
@@ -160,13 +164,22 @@ async def _audited(backend: Backend, cycle: CycleId, terms: Terms, checks: _Told
     return fold
 
 
-def _concluded(fold: CycleFold, answer: Answer, signed: SignedWeights, checks: _Told) -> Verified | None:
+def _concluded(
+    fold: CycleFold, trailer: Trailer, answer: Answer, signed: SignedWeights, checks: _Told
+) -> Verified | None:
     if fold.weights is None or not isinstance(fold.weights.recorded.event, WeightsComputed):
         checks(Check(Step.ANSWER.value, False, f"cycle {answer.cycle} gives no weights, and some are served", 0.0))
         return None
     weights = cast("RecordedEvent[WeightsComputed]", fold.weights.recorded)
-    event = cast("RecordedEvent[WeightsSigned]", fold.one[WeightsSigned].recorded)
-    checks(judged(Step.ANSWER, partial(check_answer, answer, signed, weights, event)))
+    placed = fold.one[WeightsSigned]
+    after = fold.all.size - placed.line.number
+    events = Events(
+        weights,
+        cast("RecordedEvent[WeightsSigned]", placed.recorded),
+        trailer.first_sequence + placed.line.number - 1 if after else trailer.last_sequence,
+        trailer.last_sequence - after,
+    )
+    checks(judged(Step.ANSWER, partial(check_answer, answer, signed, events)))
     plan = cast("RecordedEvent[CyclePlanned]", fold.one[CyclePlanned].recorded)
     return Verified(answer.cycle, weights.event, signed.statement, signed.key, plan.time, plan.event.deadline_s)
 
