@@ -267,10 +267,10 @@ class Validator:
         facts = await self._facts()
         assert self._attempt is not None
         now = settled(self._attempt, facts)
+        if now.fate in (Fate.LOST, Fate.REVEALED, Fate.OTHERS) and now.fate is not self._attempt.fate:
+            log.warning(now.fate.value, detail=_told(now, facts))
         if now != self._attempt:
             self._remember(now)
-            if now.fate is not self._attempt.fate:
-                log.info(now.fate.value, detail=_told(now, facts))
         return facts
 
     async def _facts(self) -> Facts:

@@ -30,6 +30,7 @@ CYCLE_BLOCKS = 400
 RATE_LIMIT = 100
 TROUBLE_CHANCE = 0.05
 """At every pause of the validator."""
+TROUBLE_WITH_CYCLE_CHANCE = 0.7
 OUTAGE_BLOCKS_MAX = 40
 
 FIRST_WINS, SECOND_WINS = ((0, 65_535), (1, 1_201)), ((0, 1_201), (1, 65_535))
@@ -108,6 +109,8 @@ class Day:
         if not nobody:
             self.expected.append(len(self.expected) if self.sealed else FIRST_WINS if first else SECOND_WINS)
             await eventually(lambda: self._is_served(cycle))
+        if self.chance.random() < TROUBLE_WITH_CYCLE_CHANCE:
+            await self._trouble()
 
     async def _is_served(self, cycle: int) -> bool:
         answer = await self.api.get("/v1/weights/latest")

@@ -101,6 +101,14 @@ async def test_every_check_is_named_with_verdict_and_time(home: Home) -> None:
     assert all(line["seconds"] >= 0 for line in checks.values())
 
 
+async def test_episodes_without_a_recording_are_named_and_not_judged(home: Home) -> None:
+    ended = await home.run("--once", "--episodes", "2", "--backend-key", FIRST.address)
+    told = [json.loads(line) for line in ended.err.splitlines()]
+    (check,) = [line for line in told if line["event"] == "check episodes"]
+    assert (ended.status, check["verdict"]) == (0, "not judged"), ended
+    assert check["detail"] == "none of 2 has a recording any more"
+
+
 async def test_once_ends_in_1_where_a_check_fails(home: Home, node: Node) -> None:
     node.chain.register(hotkey(5), uid=0)
     node.chain.advance()
