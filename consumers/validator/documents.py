@@ -173,12 +173,12 @@ def check_statement(signed: SignedWeights, cycle: CycleId, keys: Sequence[Hotkey
     statements.check(signed.statement, signed.by)
     try:
         said = orjson.loads(signed.statement)
-        told = {"cycle": said["cycle"], "served as": signed.cycle_id}
+        told = said["cycle"]
         place = {name: said[name] for name in ("genesis", "netuid") if name in said}
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise Refusal(f"the signed weights are no statement: {type(error).__name__}: {error}") from error
-    if set(told.values()) != {cycle}:
-        raise Refusal(f"the newest weights are of cycle {cycle}, what is signed of {told}")
+    if told != cycle or signed.cycle_id != cycle:
+        raise Refusal(f"the newest weights are of cycle {cycle}, signed are those of {told!r}, as {signed.cycle_id}")
     if place and place != {"genesis": subnet.genesis, "netuid": subnet.netuid}:
         raise Refusal(f"signed for {place}, expected genesis {subnet.genesis} and netuid {subnet.netuid}")
     return f"cycle {cycle}, signed by {signed.key}"

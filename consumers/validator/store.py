@@ -9,6 +9,7 @@ import dataclasses
 import fcntl
 import os
 from pathlib import Path
+from typing import IO
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -29,24 +30,28 @@ class Store:
     """Keeps the newest attempt. What `write` has returned from survives a crash and a power loss."""
 
     def __init__(self, home: Path, subnet: Subnet, hotkey: Hotkey) -> None:
-        """Takes it for as long as this object lives.
+        self.path = home / "validator" / f"{subnet.genesis[:16]}-{subnet.netuid}-{hotkey}.json"
+        self._lock: IO[str] | None = None
+
+    def lock(self) -> None:
+        """Keeps other processes off until `close`. Needed before the first `write`.
 
         Raises:
             StoreRefused: another process has it.
         """
-        self.path = home / "validator" / f"{subnet.genesis[:16]}-{subnet.netuid}-{hotkey}.json"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = self.path.with_suffix(".lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            self._lock.close()
             raise StoreRefused(
-                f"{self.path} is used by another validator with the hotkey {hotkey}: one is enough; end the other"
+                f"{self.path} is used by another validator with this hotkey: one is enough; end the other"
             ) from error
 
     def close(self) -> None:
-        self._lock.close()
+        """Lets another process have it."""
+        if self._lock is not None:
+            self._lock.close()
 
     def read(self) -> Attempt | None:
         """None: nothing was ever sent from here.

@@ -32,6 +32,8 @@ POLL_S = 30.0
 """How often a backend is asked for its newest weights."""
 PAUSE_MAX_S = 600.0
 """The longest pause after trouble."""
+REVEAL_LOOK_ROUNDS = 20
+"""How often the chain is asked whether it has revealed what was committed."""
 TRIES_ONCE = 5
 """So often `--once` asks again, where a backend or the chain is away."""
 
@@ -103,6 +105,7 @@ class Validator:
         """The newest verified weights, by the digest of the answer that led to them."""
         self._alarm: Alarm | None = None
         """Once there is one, nothing is submitted until somebody has looked, and starts the validator again."""
+        self._rounds_to_look = 1
         self._said: Round | None = None
 
     async def follow(self) -> None:
@@ -154,7 +157,7 @@ class Validator:
         if self._alarm is not None:
             return Round(Outcome.REFUSED, str(self._alarm))
         terms = await self._opened()
-        facts = await self._looked_after() if self._attempt is not None and self._attempt.is_open else None
+        facts = await self._looked_after() if self._is_look_due() else None
         failed: list[Round] = []
         for backend in self._backends:
             try:
@@ -166,12 +169,21 @@ class Validator:
             failed.append(came)
         return next((each for each in failed if each.outcome is Outcome.REFUSED), failed[0])
 
+    def _is_look_due(self) -> bool:
+        """While something sent is not on the chain, always; until it is revealed, now and then."""
+        if self._attempt is None or not self._attempt.is_open:
+            return False
+        self._rounds_to_look = (self._rounds_to_look or REVEAL_LOOK_ROUNDS) - 1
+        return self._attempt.fate is Fate.SENT or self._rounds_to_look == 0
+
     async def _opened(self) -> Terms:
         if self._terms is None:
             settings = self._settings
             subnet = Subnet(await self._chain.genesis(), settings.netuid)
             if self._store is None:
                 self._store = Store(settings.home, subnet, self._chain.hotkey)
+                if not settings.dry_run:
+                    self._store.lock()
             self._attempt = self._store.read()
             self._terms = Terms(settings.backend_key, subnet, settings.episodes)
         return self._terms
@@ -285,7 +297,8 @@ class Validator:
 
     def _remember(self, attempt: Attempt) -> None:
         assert self._store is not None
-        self._store.write(attempt)
+        if not self._settings.dry_run:
+            self._store.write(attempt)
         self._attempt = attempt
 
 

@@ -73,12 +73,13 @@ class Workplace:
     session: aiohttp.ClientSession
     endpoints: list[str]
     urls: list[str] = field(default_factory=list)
+    chain_times: dict[str, float] = field(default_factory=dict)
 
     @asynccontextmanager
     async def validator(self, *, urls: Sequence[str] = (), **settings: Any) -> AsyncIterator[Validator]:
         times = {name: settings.pop(name) for name in ("clock", "sleep") if name in settings}
         given: dict[str, Any] = {"backend_key": FIRST.address, "netuid": NETUID, "home": self.home} | settings
-        chain = SubnetChain(self.endpoints, NETUID, OURS)
+        chain = SubnetChain(self.endpoints, NETUID, OURS, **self.chain_times)
         backends = [Backend(self.session, url) for url in urls or self.urls]
         validator = Validator(Settings(**given), backends, chain, **times)
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from consumers.signing.identity import rotate
 from consumers.validator.store import StoreRefused
-from consumers.validator.validator import Outcome
+from consumers.validator.validator import PAUSE_MAX_S, POLL_S, Outcome
 from events.keys import SigningKey
 from tests.chain.node import Fate, Node
 from tests.chain.subnets import hotkey
@@ -22,6 +22,10 @@ from tests.fixtures.ports import free_port
 ADDRESS = str(OURS.ss58_address)
 LATER_BLOCKS = 100
 """Enough for whatever was sent to be lost for certain."""
+
+
+class Enough(Exception):
+    """The test has seen what it wants to see."""
 
 
 def submissions(node: Node) -> int:
@@ -85,9 +89,9 @@ async def test_sealed_weights_are_committed_and_later_seen_revealed(workplace: W
         assert (await validator.round()).outcome is Outcome.SUBMITTED
         assert len(node.chain.world.sealed) == 1
         assert "not revealed yet" in (await validator.round()).detail
-        node.chain.reveal(ADDRESS, {0: 65_535, 1: 1_201})
-        node.chain.advance()
-        assert (await validator.round()).detail.endswith("and revealed")
+    node.chain.reveal(ADDRESS, {0: 65_535, 1: 1_201})
+    node.chain.advance()
+    assert (await look(workplace))[1].endswith("and revealed")
     assert extrinsics(node) == 1
 
 
@@ -260,6 +264,41 @@ async def test_an_older_cycle_is_refused_after_a_newer_one(
     assert outcome is Outcome.REFUSED
     assert "never submitted after a newer one" in detail
     assert node.chain.world.weights[UID] == ((0, 1_201), (1, 65_535))
+
+
+async def test_a_dry_run_disturbs_no_validator(workplace: Workplace) -> None:
+    async with workplace.validator() as validator, workplace.validator(dry_run=True) as dry:
+        await validator.round()
+        assert (await dry.round()).outcome is Outcome.DONE
+
+
+async def test_a_submission_that_takes_too_long_is_looked_for_later(workplace: Workplace, node: Node) -> None:
+    workplace.chain_times = {"submit_s": 1.0}
+    node.chain.instant = False
+    async with workplace.validator() as validator:
+        assert (await validator.round()).outcome is Outcome.WAITING
+        node.chain.advance()
+        assert (await validator.round()).outcome is Outcome.DONE
+    assert (extrinsics(node), submissions(node)) == (1, 1)
+
+
+async def test_a_chain_that_is_away_is_asked_again_with_growing_pauses(workplace: Workplace, node: Node) -> None:
+    await node.stop()
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 8:
+            await node.start()
+        if node.chain.world.weights:
+            raise Enough
+
+    async with workplace.validator(sleep=sleep) as validator:
+        with pytest.raises(Enough):
+            await validator.follow()
+    assert pauses[0] < pauses[2] < pauses[4]
+    assert max(pauses) <= 1.2 * PAUSE_MAX_S
+    assert pauses[-1] <= 1.2 * POLL_S
 
 
 async def test_a_second_validator_with_the_same_hotkey_is_refused(workplace: Workplace) -> None:
