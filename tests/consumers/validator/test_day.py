@@ -89,7 +89,8 @@ class Day:
         age = self.chain.head.number - self._start
         if self._back_at is not None and self.chain.head.number >= self._back_at:
             await self._all_well()
-        if age % CYCLE_BLOCKS == 0 and age < DAY_BLOCKS:
+        is_new_cycle = age % CYCLE_BLOCKS == 0 and age < DAY_BLOCKS
+        if is_new_cycle:
             await self._publish()
         if age >= DAY_BLOCKS + CYCLE_BLOCKS:
             raise DayIsOver
@@ -99,6 +100,8 @@ class Day:
             if self.chain.head.number > sealed.block + 360:
                 self.chain.reveal(sealed.hotkey, dict([FIRST_WINS, SECOND_WINS][self._cycle % 2]))
         self.chain.advance()
+        if is_new_cycle and self.chance.random() < TROUBLE_WITH_CYCLE_CHANCE:
+            await self._trouble()
 
     async def _publish(self) -> None:
         """Every fifth cycle gives no weights."""
@@ -109,8 +112,6 @@ class Day:
         if not nobody:
             self.expected.append(len(self.expected) if self.sealed else FIRST_WINS if first else SECOND_WINS)
             await eventually(lambda: self._is_served(cycle))
-        if self.chance.random() < TROUBLE_WITH_CYCLE_CHANCE:
-            await self._trouble()
 
     async def _is_served(self, cycle: int) -> bool:
         answer = await self.api.get("/v1/weights/latest")
