@@ -10,7 +10,8 @@ import typer
 
 from consumers.validator.backend import Backend
 from consumers.validator.chain import SubnetChain
-from consumers.validator.validator import Outcome, Settings, Validator
+from consumers.validator.rounds import Outcome
+from consumers.validator.validator import Settings, Validator
 from events.cli import Misused, ProcessOptions, Servers, options, run, until
 from events.for_people import ForPeople
 from events.ids import Hotkey

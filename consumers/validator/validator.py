@@ -7,20 +7,20 @@ import hashlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import structlog
 
-from consumers.validator.attempt import Attempt, Fate, Pairs, settled
+from consumers.validator.attempt import Attempt, Fate, settled
 from consumers.validator.backend import Backend, BackendAway
 from consumers.validator.chain import SubnetChain, on_chain
 from consumers.validator.checks import Alarm, Check, Refusal, Step, judged
 from consumers.validator.deciding import Alarmed, Done, Refuse, Wait, after_checks, before_checks
 from consumers.validator.documents import Answer, Subnet, parse_answer
 from consumers.validator.facts import BLOCK_S, Facts, check_uids, wanted_weights
+from consumers.validator.rounds import POLL_S, Outcome, Round, as_round, tell_check, told
 from consumers.validator.store import Store
 from consumers.validator.verifying import Terms, Verified, check_age, disagreement, verify
 from events.chain.trouble import ChainTrouble, NodeRefused
@@ -28,8 +28,6 @@ from events.envelope import Clock, utc_now
 from events.for_people import ForPeople
 from events.ids import Hotkey
 
-POLL_S = 30.0
-"""How often a backend is asked for its newest weights."""
 PAUSE_MAX_S = 600.0
 """The longest pause after trouble."""
 REVEAL_LOOK_ROUNDS = 20
@@ -44,30 +42,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 class GaveUp(ForPeople):
     """`--once`: neither submitted nor refused, because something that is needed is away."""
-
-
-class Outcome(Enum):
-    """How a round ended."""
-
-    DONE = auto()
-    """Nothing is new."""
-    SUBMITTED = auto()
-    WAITING = auto()
-    """For the chain: a rate limit, or the fate of what was sent."""
-    REFUSED = auto()
-    """A check failed, or the chain would not take the weights from us."""
-    TROUBLE = auto()
-    """A backend or the chain is away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one look came to."""
-
-    outcome: Outcome
-    detail: str
-    wait_s: float = POLL_S
-    """Before the next look is of use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,11 +169,11 @@ class Validator:
         try:
             answer = parse_answer(*latest)
         except Refusal as refused:
-            _tell(Check(Step.ANSWER.value, False, str(refused), 0.0))
+            tell_check(Check(Step.ANSWER.value, False, str(refused), 0.0))
             return Round(Outcome.REFUSED, f"{Step.ANSWER.value}: {refused}")
         early = before_checks(answer.cycle, self._attempt, facts)
         if early is not None:
-            return _round(early, facts)
+            return as_round(early, facts)
         verified = await self._verified(backend, answer, terms)
         if isinstance(verified, Round):
             return verified
@@ -211,7 +185,7 @@ class Validator:
         failed: list[Check] = []
 
         def tell(check: Check) -> None:
-            _tell(check)
+            tell_check(check)
             if check.passed is False:
                 failed.append(check)
 
@@ -232,13 +206,13 @@ class Validator:
             self._alarm = Alarm(decision.why)
             return Round(Outcome.REFUSED, decision.why)
         if isinstance(decision, Wait):
-            return _round(decision, facts)
+            return as_round(decision, facts)
         for check in await self._last_checks(verified, others, facts):
-            _tell(check)
+            tell_check(check)
             if not check.passed:
                 return Round(Outcome.REFUSED, f"{check.name}: {check.detail}")
         if isinstance(decision, Done | Refuse):
-            return _round(decision, facts)
+            return as_round(decision, facts)
         if self._settings.dry_run:
             return Round(Outcome.DONE, f"dry run: cycle {verified.cycle} would be submitted as {dict(weights)}")
         attempt = Attempt(
@@ -271,8 +245,8 @@ class Validator:
             said = f"cycle {now.cycle}: {trouble or 'sent, and not finalized yet'}; the chain will tell its fate"
             return Round(Outcome.WAITING, said, BLOCK_S)
         if now.fate is not Fate.LANDED:
-            return Round(Outcome.REFUSED, _told(now, facts))
-        return Round(Outcome.SUBMITTED, _told(now, facts))
+            return Round(Outcome.REFUSED, told(now, facts))
+        return Round(Outcome.SUBMITTED, told(now, facts))
 
     async def _looked_after(self) -> Facts:
         """What the chain says, and with it what became of the attempt."""
@@ -280,7 +254,7 @@ class Validator:
         assert self._attempt is not None
         now = settled(self._attempt, facts)
         if now.fate in (Fate.LOST, Fate.REVEALED, Fate.OTHERS) and now.fate is not self._attempt.fate:
-            log.warning(now.fate.value, detail=_told(now, facts))
+            log.warning(now.fate.value, detail=told(now, facts))
         if now != self._attempt:
             self._remember(now)
         return facts
@@ -300,46 +274,3 @@ class Validator:
         if not self._settings.dry_run:
             self._store.write(attempt)
         self._attempt = attempt
-
-
-def _round(decision: Done | Wait | Refuse, facts: Facts | None) -> Round:
-    match decision:
-        case Wait(why, block):
-            blocks = max(1, block - facts.block) if facts else 1
-            return Round(Outcome.WAITING, why, min(blocks * BLOCK_S, POLL_S))
-        case Refuse(why):
-            return Round(Outcome.REFUSED, why)
-        case Done(why):
-            return Round(Outcome.DONE, why)
-
-
-def _told(attempt: Attempt, facts: Facts) -> str:
-    cycle, block = attempt.cycle, attempt.block
-    match attempt.fate:
-        case Fate.LANDED if attempt.sealed:
-            rounds = [each.reveal_round for each in facts.us.commits if each.block == block] if facts.us else []
-            return f"cycle {cycle} is committed at block {block}, to be revealed in round {rounds or 'past'}"
-        case Fate.LANDED:
-            return f"cycle {cycle} is on the chain since block {block}, as {_listed(attempt.weights)}"
-        case Fate.REVEALED:
-            return f"cycle {cycle}, committed at block {block}, is revealed as {_listed(attempt.weights)}"
-        case Fate.OTHERS:
-            there = _listed(facts.us.weights) if facts.us else "nothing"
-            return (
-                f"cycle {cycle}: the chain holds {there} of our hotkey since block {block}, expected"
-                f" {_listed(attempt.weights)}; does another validator run with it?"
-            )
-        case Fate.LOST:
-            return f"what was sent of cycle {cycle} is lost: it is not on the chain at block {facts.block}"
-        case Fate.SENT:
-            return f"cycle {cycle} may yet come until block {attempt.lost_after}"
-
-
-def _listed(weights: Pairs) -> str:
-    return ", ".join(f"{uid}: {value}" for uid, value in weights) or "nothing"
-
-
-def _tell(check: Check) -> None:
-    verdict = {True: "passed", False: "FAILED", None: "not judged"}[check.passed]
-    tell = log.error if check.passed is False else log.info
-    tell(f"check {check.name}", verdict=verdict, seconds=round(check.seconds, 3), detail=check.detail)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from consumers.signing.identity import rotate
+from consumers.validator.rounds import POLL_S, Outcome
 from consumers.validator.store import StoreRefused
-from consumers.validator.validator import PAUSE_MAX_S, POLL_S, Outcome
+from consumers.validator.validator import PAUSE_MAX_S
 from events.keys import SigningKey
 from tests.chain.node import Fate, Node
 from tests.chain.subnets import hotkey

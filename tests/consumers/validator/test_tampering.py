@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from consumers.validator.validator import Outcome
+from consumers.validator.rounds import Outcome
 from tests.chain.node import Node
 from tests.consumers.validator.conftest import Workplace
 from tests.consumers.validator.recorded import EVENTS, LATEST, SIGNED, record, serving
@@ -37,3 +37,11 @@ async def test_no_single_byte_can_be_changed(workplace: Workplace, published: Ap
             assert came.outcome in (Outcome.REFUSED, Outcome.TROUBLE), f"seed {seed}: {told}: {came}"
     assert not node.chain.world.weights
     assert node.calls["author_submitAndWatchExtrinsic"] == 0
+
+
+async def test_a_name_that_no_subject_can_hold_is_no_event(workplace: Workplace, published: Api) -> None:
+    true = await record(published)
+    last = true.bodies[EVENTS].rindex(b'"env":"metaworld/')
+    altered = true.bodies[EVENTS][:last] + true.bodies[EVENTS][last:].replace(b"metaworld/", b"metaw:rld/", 1)
+    async with serving(true.altered(EVENTS, altered)) as served, workplace.validator(urls=[served.url]) as validator:
+        assert (await validator.round()).outcome is Outcome.REFUSED
