@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +32,9 @@ from producers.scoring_options import ScoringOptions
 
 GENESIS = datetime(2026, 1, 1, tzinfo=UTC)
 """Block 0 of networks that have no chain."""
+
+TELL_AGAIN_S = 60.0
+"""After so long the same trouble with the chain is told again."""
 
 log = structlog.get_logger(__name__)
 
@@ -96,8 +101,9 @@ async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: 
         await _run(connection, scheduling, until_cycle, clock, RosterSource(place, clock))
         return
     link = ChainLink(place.endpoints)
-    blocks = SubtensorBlocks(link, tell=_tell)
-    miners = SubtensorSource(SubtensorMetagraph(link, place.netuid, tell=_tell))
+    tell = _Teller()
+    blocks = SubtensorBlocks(link, tell=tell)
+    miners = SubtensorSource(SubtensorMetagraph(link, place.netuid, tell=tell))
     try:
         await _run(connection, scheduling, until_cycle, blocks, miners)
     finally:
@@ -122,8 +128,17 @@ async def _run(
         )
 
 
-def _tell(trouble: Exception) -> None:
-    _report(Retrying(str(trouble)))
+class _Teller:
+    """Tells of chain trouble, and of the same not again and again."""
+
+    def __init__(self) -> None:
+        self._reason, self._at_s = "", -math.inf
+
+    def __call__(self, trouble: Exception) -> None:
+        reason, now_s = str(trouble), time.monotonic()
+        if reason != self._reason or now_s - self._at_s >= TELL_AGAIN_S:
+            self._reason, self._at_s = reason, now_s
+            _report(Retrying(reason))
 
 
 def _report(progress: Progress) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,9 @@ from events.chain.trouble import (
     RuntimeUnsuited,
     StatePruned,
 )
+
+# It logs the whole URL of a node that it cannot reach, key and all. We tell of trouble ourselves.
+logging.getLogger("bittensor").setLevel(logging.CRITICAL)
 
 CLOSE_S = 2.0
 

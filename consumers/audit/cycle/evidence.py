@@ -12,7 +12,7 @@ from consumers.audit.cycle.lines import NotATrailer
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.export import Trailer
-from events.metagraph import MetagraphRecorded
+from events.metagraph import SEED_DELAY_BLOCKS, MetagraphRecorded
 from events.rule_changes import in_force
 from events.rules import rules_that_differ
 from events.seeds import SeedMaterial, commitment_to
@@ -123,7 +123,10 @@ def _metagraph_differs(fold: CycleFold, plan: CyclePlanned, placed: Placed) -> I
 
 def _seed_differs(plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:
     seed = cast("CycleSeeded", placed.recorded.event)
-    if seed.block <= plan.block:
+    if plan.chain is not None and seed.block != plan.block + SEED_DELAY_BLOCKS:
+        expected = f"the hash of block {plan.block + SEED_DELAY_BLOCKS}, {SEED_DELAY_BLOCKS} after the plan's"
+        yield Difference(placed.line.where, expected, f"block {seed.block}")
+    elif seed.block <= plan.block:
         yield Difference(
             placed.line.where, f"the hash of a block after the plan's {plan.block}", f"block {seed.block}"
         )

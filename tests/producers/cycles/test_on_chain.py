@@ -152,6 +152,8 @@ async def test_an_audit_finds_that_a_roster_does_not_follow_from_the_metagraph(s
         body.replace(hotkey(1).encode(), hotkey(99).encode()) if b".metagraph" in body else body for body in bodies
     ]
     assert f"{hotkey(99)} in the metagraph" in _plan_verdict(taken).detail
+    sooner = [body.replace(b'"block":1011', b'"block":1010') if b".seed" in body else body for body in bodies]
+    assert "block 1011, 10 after the plan's, found block 1010" in _plan_verdict(sooner).detail
     moved = [body.replace(b'"block":1001', b'"block":1002') if b".metagraph" in body else body for body in bodies]
     assert "at block 1002" in _plan_verdict(moved).detail
 
