@@ -23,8 +23,8 @@ from events.chain.trouble import (
     StatePruned,
 )
 
-# It logs the whole URL of a node that it cannot reach, key and all. We tell of trouble ourselves.
-logging.getLogger("bittensor").setLevel(logging.CRITICAL)
+# It logs each of its tries. We tell of trouble ourselves, and not of every try.
+logging.getLogger("bittensor.transport").setLevel(logging.CRITICAL)
 
 CLOSE_S = 2.0
 
