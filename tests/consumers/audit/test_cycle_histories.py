@@ -1,6 +1,6 @@
 """Cycles as they were once exported: every later version must find them identical, for ever.
 
-`demo` and `on-chain` are real ones, of `kinitro demo` and about a subnet of a test's chain; the others were made, each
+`demo` and `on-chain` are real ones, of `kinitro demo` and of a subnet on a test's chain; the others were made, each
 signed by the key that it announces.
 """
 
