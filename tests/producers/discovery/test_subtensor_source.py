@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from events.chain.link import ChainLink
 from events.memory import MemoryLog
 from events.miners import (
     CommitmentRejection,
@@ -16,7 +17,6 @@ from events.miners import (
     MinerDeparted,
     MinerDiscovered,
 )
-from producers.discovery.chain_link import ChainLink
 from producers.discovery.discovery import Discovery
 from producers.discovery.metagraph import ChainTrouble
 from producers.discovery.subtensor import SubtensorMetagraph
