@@ -1,0 +1,79 @@
+"""A hotkey's commitment on a subnet: read at a block, and written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from events.ids import Hotkey
+
+if TYPE_CHECKING:
+    from events.chain.sdk import Node
+
+PALLET = "Commitments"
+RAW_BYTES_MAX = 128
+ERA_BLOCKS = 16
+"""For so long a submission is valid after it was signed."""
+
+_RAW = re.compile(r"Raw\d{1,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A commitment as the chain has it."""
+
+    block: int
+    """In which it was written."""
+    text: str | None
+    """None where it is not one text of at most 128 bytes."""
+
+
+async def read_commitment(node: Node, netuid: int, hotkey: Hotkey, block_hash: str) -> Held | None:
+    """None where the hotkey has none at that block.
+
+    Raises:
+        ValueError: it has another form than the pallet's.
+    """
+    found = await node.query(PALLET, "CommitmentOf", [netuid, hotkey], block_hash=block_hash)
+    if found is None:
+        return None
+    try:
+        return Held(int(found["block"]), _text(found["info"]["fields"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the commitment of {hotkey} is {found!r:.200}, without block and fields") from error
+
+
+async def write_commitment(node: Node, netuid: int, text: str, keypair: Any) -> str | None:
+    """Submits it and waits until its block is finalized. None, or what went wrong, which says nothing of its fate.
+
+    The connection must not have been used to submit before: the SDK counts nonces by itself.
+
+    Raises:
+        ValueError: it is too long.
+        What the SDK raises: see `events/chain/sdk.py`; of its fate, too, that says nothing.
+    """
+    import bittensor as bt
+
+    data = text.encode()
+    if len(data) > RAW_BYTES_MAX:
+        raise ValueError(f"the commitment {text!r} has {len(data)} bytes, expected at most {RAW_BYTES_MAX}")
+    call = bt.calls.Commitments.set_commitment(netuid=netuid, info={"fields": [{f"Raw{len(data)}": data}]})
+    client = bt.Client(node.endpoint, substrate=node)
+    result = await client.submit_call(call, keypair, signer="hotkey", period=ERA_BLOCKS, wait_for_finalization=True)
+    if result.success:
+        return None
+    name = f"{result.error.name}: " if result.error is not None and result.error.name else ""
+    return f"{name}{result.message}"
+
+
+def _text(fields: Any) -> str | None:
+    if len(fields) != 1 or not isinstance(fields[0], dict):
+        return None
+    ((kind, value),) = fields[0].items()
+    if not _RAW.fullmatch(kind) or not isinstance(value, str):
+        return None
+    try:
+        return bytes.fromhex(value.removeprefix("0x")).decode()
+    except ValueError:
+        return None
