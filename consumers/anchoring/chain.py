@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from events.chain.commitments import Held, read_commitment, write_commitment
+from events.chain.commitments import Held, read_commitment, set_commitment
 from events.chain.link import ChainLink
 from events.chain.reads import finalized_hash, hash_of, number_of
-from events.chain.trouble import ChainTrouble, Reorganised
+from events.chain.submission import SUBMIT_S, Fate, submit
+from events.chain.trouble import Reorganised
 from events.ids import Hotkey
 
 if TYPE_CHECKING:
     from events.chain.sdk import Node
-
-SUBMIT_S = 180.0
-"""Until a submission is finalized; usually that takes half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Seen:
 
 
 class AnchorChain:
-    """A submission has a connection of its own: no nonce is left over from another."""
+    """The node that a submission failed at is the last to be asked at the next."""
 
     def __init__(
         self, endpoints: Sequence[str], netuid: int, keypair: Any, *, submit_s: float = SUBMIT_S, **times: float
@@ -60,14 +58,15 @@ class AnchorChain:
 
         What went wrong says nothing of its fate: look.
         """
-        link = ChainLink(tuple(self._endpoints), answer_s=self._submit_s)
-        try:
-            return await link.call(lambda node: write_commitment(node, self.netuid, text, self._keypair))
-        except ChainTrouble as trouble:
-            self._endpoints.rotate(-1)
-            return str(trouble)
-        finally:
-            await link.close()
+        sent = await submit(
+            tuple(self._endpoints),
+            lambda client: set_commitment(client, self.netuid, text, self._keypair),
+            limit_s=self._submit_s,
+        )
+        if sent.fate is Fate.FINALIZED:
+            return None
+        self._endpoints.rotate(-1)
+        return sent.detail
 
     async def close(self) -> None:
         await self._link.close()

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from consumers.anchoring.chain import AnchorChain
-from events.chain.wallets import hotkey
+from events.chain.networks import endpoint_of
+from events.chain.wallets import WalletRefused, hotkey
 from events.cli import Misused
 
 
@@ -42,8 +43,7 @@ class AnchorOptions:
         """The commitment that anchors are written to; None where none are.
 
         Raises:
-            Misused: the subnet, or where the chain is, is not said.
-            WalletRefused: there is no such hotkey.
+            Misused: the subnet, or where the chain is, is not said, or there is no such hotkey.
         """
         if self.anchor_wallet is None:
             return None
@@ -51,15 +51,15 @@ class AnchorOptions:
             raise Misused("--anchor-wallet needs --netuid: on which subnet the hotkey is registered")
         try:
             return AnchorChain(self._endpoints(network), netuid, hotkey(self.anchor_wallet, self.anchor_hotkey))
+        except WalletRefused as error:
+            raise Misused(f"--anchor-wallet and --anchor-hotkey: {error}") from error
         except ValueError as error:
             raise Misused(f"--anchor-endpoint: {error}") from error
 
     def _endpoints(self, network: str) -> list[str]:
         if self.anchor_endpoint is not None:
             return [each.strip() for each in self.anchor_endpoint.split(",") if each.strip()]
-        from bittensor.settings import resolve_endpoint
-
         try:
-            return [resolve_endpoint(network)[1]]
+            return [endpoint_of(network)]
         except ValueError as error:
             raise Misused(f"--network {network}: {error}; or name nodes with --anchor-endpoint") from error

@@ -6,15 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from events.chain.submission import ERA_BLOCKS
 from events.ids import Hotkey
 
 if TYPE_CHECKING:
+    import bittensor as bt
+
     from events.chain.sdk import Node
 
 PALLET = "Commitments"
 RAW_BYTES_MAX = 128
-ERA_BLOCKS = 16
-"""For so long a submission is valid after it was signed."""
 
 _RAW = re.compile(r"Raw\d{1,3}")
 
@@ -44,14 +45,11 @@ async def read_commitment(node: Node, netuid: int, hotkey: Hotkey, block_hash: s
         raise ValueError(f"the commitment of {hotkey} is {found!r:.200}, without block and fields") from error
 
 
-async def write_commitment(node: Node, netuid: int, text: str, keypair: Any) -> str | None:
-    """Submits it and waits until its block is finalized. None, or what went wrong, which says nothing of its fate.
-
-    The connection must not have been used to submit before: the SDK counts nonces by itself.
+async def set_commitment(client: bt.Client, netuid: int, text: str, keypair: Any) -> bt.ExtrinsicResult:
+    """Commits to this text: to be sent by `events/chain/submission.py`.
 
     Raises:
         ValueError: it is too long.
-        What the SDK raises: see `events/chain/sdk.py`; of its fate, too, that says nothing.
     """
     import bittensor as bt
 
@@ -59,12 +57,7 @@ async def write_commitment(node: Node, netuid: int, text: str, keypair: Any) -> 
     if len(data) > RAW_BYTES_MAX:
         raise ValueError(f"the commitment {text!r} has {len(data)} bytes, expected at most {RAW_BYTES_MAX}")
     call = bt.calls.Commitments.set_commitment(netuid=netuid, info={"fields": [{f"Raw{len(data)}": data}]})
-    client = bt.Client(node.endpoint, substrate=node)
-    result = await client.submit_call(call, keypair, signer="hotkey", period=ERA_BLOCKS, wait_for_finalization=True)
-    if result.success:
-        return None
-    name = f"{result.error.name}: " if result.error is not None and result.error.name else ""
-    return f"{name}{result.message}"
+    return await client.submit_call(call, keypair, signer="hotkey", period=ERA_BLOCKS)
 
 
 def _text(fields: Any) -> str | None:

@@ -9,12 +9,14 @@ from typing import Any
 
 from events.for_people import ForPeople
 
+WALLETS = "~/.bittensor/wallets"
+
 
 class WalletRefused(ForPeople):
     """There is no such hotkey, or it cannot be unlocked."""
 
 
-def hotkey(wallet: str, name: str) -> Any:
+def hotkey(wallet: str, name: str, path: str = WALLETS) -> Any:
     """The key pair of the SDK's wallet. An encrypted one asks for its password, or reads it from its own variable.
 
     Raises:
@@ -24,9 +26,9 @@ def hotkey(wallet: str, name: str) -> Any:
     from bittensor.keyfiles import KeyfileError, WrongPasswordError
 
     try:
-        return bt.Wallet(wallet, name).hotkey
+        return bt.Wallet(wallet, name, path=path).hotkey
     except (KeyfileError, WrongPasswordError, OSError, ValueError) as error:
         raise WalletRefused(
-            f"hotkey {name} of wallet {wallet}: {error}; name one of ~/.bittensor/wallets, or make one with `btcli"
-            " wallet new-hotkey`"
+            f"hotkey {name} of wallet {wallet} in {path}: {error}; name one with --wallet-name and --hotkey-name, or"
+            " make one with `btcli wallet new-hotkey`"
         ) from error
