@@ -51,8 +51,6 @@ class Name(StrEnum):
     """The end speaks of these events: their Merkle root and how many they are."""
     SIGNATURE = "signature"
     """The backend's key has signed the end and the weights."""
-    ANCHOR = "anchor"
-    """The chain has the history root that is signed of the end. Only where a chain was named."""
     SCORES = "scores"
     """How many episodes each miner completed, won and lost; the epsilon of each environment."""
     FRONTIER = "frontier"
@@ -61,6 +59,8 @@ class Name(StrEnum):
     U16 = "u16"
     SHADOW = "shadow"
     """What rules that were announced would have given. Only where there are some."""
+    ANCHOR = "anchor"
+    """The chain has the history root that is signed of the end. Only where a chain was named."""
     EPISODES = "episodes"
     """Some episodes, run again."""
 
