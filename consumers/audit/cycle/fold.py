@@ -15,6 +15,7 @@ import orjson
 
 from consumers.audit.cycle.episodes import Episodes
 from consumers.audit.cycle.lines import Line
+from consumers.audit.cycle.spelling import written_otherwise
 from consumers.audit.cycle.verdicts import Difference, Name
 from events import subjects
 from events.codec import CodecError, UnknownEventType, decode
@@ -116,9 +117,12 @@ class CycleFold:
         times.append(perf_counter())
         events = [(line, recorded) for line in lines if (recorded := self._decoded(line)) is not None]
         times.append(perf_counter())
-        leaves = [
-            (line, complete) for line, recorded in events if (complete := self._apply(line, recorded)) is not None
-        ]
+        leaves: list[tuple[Line, bool]] = []
+        for line, recorded in events:
+            if (complete := self._apply(line, recorded)) is None:
+                self.differ(Name.EVENTS, written_otherwise(line, recorded))  # no root covers its bytes
+            else:
+                leaves.append((line, complete))
         times.append(perf_counter())
         for line, complete in leaves:
             self.tree.add(line.body)

@@ -75,7 +75,9 @@ def test_a_cycle_under_announced_rules_is_identical_and_so_are_its_shadows() -> 
     assert audit.verdict == "identical"
     (shadow,) = (verdict for verdict in audit.verdicts if verdict.name is Name.SHADOW)
     assert shadow.same
-    assert shadow.detail == "what the rules from cycle 5, cycle 7 would have given"
+    assert shadow.detail == (
+        "what the rules from cycle 5, cycle 7 would have given, as announced; nobody signs announcements"
+    )
     assert len(AT_SHADOWS) == 2
 
 
