@@ -20,6 +20,7 @@ from events.export import Trailer
 from events.ids import CycleId
 from events.log import EventLog
 from events.mirror import of_cycle
+from events.public_api import refused
 
 SILENCE_S = 30.0
 """How long an API may send nothing."""
@@ -82,7 +83,7 @@ class ApiSource:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
         try:
             async with self._session.get(url, timeout=timeout, allow_redirects=False) as answer:
-                _check_status(url, answer.status, cycle)
+                await _check_status(answer, url)
                 async for batch in self._received(answer):
                     yield batch
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -139,8 +140,8 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def _check_status(url: str, status: int, cycle: CycleId) -> None:
-    if status == 404:
-        raise NoSuchCycle(f"{url} answered 404: it knows no cycle {cycle}")
-    if status != 200:
-        raise SourceAway(f"{url} answered {status}, not as our API would; is --api-url right?")
+async def _check_status(answer: aiohttp.ClientResponse, url: str) -> None:
+    if answer.status != 200:
+        refusal = await refused(answer, url)
+        is_unknown = refusal.problem is not None and refusal.problem.kind == "unknown-cycle"
+        raise (NoSuchCycle if is_unknown else SourceAway)(refusal.refusal)
