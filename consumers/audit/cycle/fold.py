@@ -18,7 +18,7 @@ from consumers.audit.cycle.lines import Line
 from consumers.audit.cycle.spelling import written_otherwise
 from consumers.audit.cycle.verdicts import Difference, Name
 from events import subjects
-from events.codec import CodecError, UnknownEventType, decode
+from events.codec import CodecError, UnknownEventType, decode, told
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
@@ -142,7 +142,7 @@ class CycleFold:
             self.newer = self.newer or f"{line.where}: {error}"
             return None
         except (orjson.JSONDecodeError, KeyError, TypeError, CodecError) as error:
-            self.differ(Name.EVENTS, Difference(line.where, "an event", f"{type(error).__name__}: {error}"))
+            self.differ(Name.EVENTS, Difference(line.where, "an event", told(error.__cause__ or error)))
             return None
         if content != CONTENT:
             self.differ(Name.EVENTS, Difference(line.where, f"the datacontenttype {CONTENT}", str(content)))
