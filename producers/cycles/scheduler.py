@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from events import subjects
+from events.chain.trouble import ChainTrouble
 from events.codec import decode_as
 from events.cycles import CyclePlanned
 from events.envelope import Clock, RecordedEvent, utc_now
@@ -120,7 +121,7 @@ class _Scheduler:
         """Looks once. Trouble is reported when it is new; the next look may be better."""
         try:
             appended = await self._discovery.poll()
-        except (SourceTrouble, Conflict, LogUnavailable) as error:
+        except (SourceTrouble, ChainTrouble, Conflict, LogUnavailable) as error:
             if str(error) != self._trouble:
                 self._report(DiscoveryTrouble(str(error)))
             self._trouble = str(error)

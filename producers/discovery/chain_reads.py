@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from events.chain.reads import finalized_hash, hash_of, number_of
+from events.chain.trouble import NoSubnet, Reorganised
 from events.ids import Hotkey, Uid
-from producers.discovery.metagraph import MetagraphSnapshot, Neuron, NoSubnet, RawCommitment, Reorganised
+from producers.discovery.metagraph import MetagraphSnapshot, Neuron, RawCommitment
 from producers.discovery.raw_commitments import raw_commitment
 
 if TYPE_CHECKING:
-    from producers.discovery.sdk import Node
-
-_HASH = re.compile(r"0x[0-9a-f]{64}")
+    from events.chain.sdk import Node
 
 
 async def read_metagraph(node: Node, netuid: int) -> MetagraphSnapshot:
@@ -36,35 +35,6 @@ async def read_metagraph(node: Node, netuid: int) -> MetagraphSnapshot:
     if now != block_hash:
         raise Reorganised(f"finalized block {block} was {block_hash} and is {now} now; it is read again")
     return MetagraphSnapshot(netuid, block, block_hash[2:], neurons, _commitments(neurons, dict(registrations)))
-
-
-async def finalized_hash(node: Node) -> str:
-    return _checked(await node.raw.rpc_request("chain_getFinalizedHead"), "the newest finalized block")
-
-
-async def head_hash(node: Node) -> str:
-    return _checked(await node.raw.rpc_request("chain_getHead"), "the newest block")
-
-
-async def number_of(node: Node, block_hash: str) -> int:
-    header = await node.raw.rpc_request("chain_getHeader", [block_hash])
-    if header is None:
-        raise Reorganised(f"block {block_hash} is not known to the node that has just named it")
-    return int(header["number"], 16)
-
-
-async def hash_of(node: Node, number: int) -> str:
-    """As the chain is now: the SDK's own answer may be an older one, which it keeps."""
-    answer = await node.raw.rpc_request("chain_getBlockHash", [number])
-    if answer is None:
-        raise Reorganised(f"the chain has no block {number} any more, or the node is behind")
-    return _checked(answer, f"block {number}")
-
-
-def _checked(answer: Any, of: str) -> str:
-    if not isinstance(answer, str) or not _HASH.fullmatch(answer):
-        raise ValueError(f"the hash of {of} is {answer!r:.100}, expected 0x and 64 lower-case hex digits")
-    return answer
 
 
 def _neurons(graph: Mapping[str, Any]) -> tuple[Neuron, ...]:

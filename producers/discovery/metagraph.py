@@ -1,48 +1,10 @@
-"""What is read from the chain, as plain values: who holds the uids of a subnet, and what they have committed.
-
-ChainTrouble            (a SourceTrouble) the chain cannot be read, or not now
-├── NoConnection        no node answers
-├── StatePruned         the node no longer has the state of the block
-├── Reorganised         the block that was read is not, or no longer, in the node's chain
-├── RuntimeUnsuited     the chain's runtime lacks what is read, or says it in another form
-├── NodeRefused         the node answers with an error of its own
-└── NoSubnet            there is no such netuid
-"""
+"""What is read from the chain, as plain values: who holds the uids of a subnet, and what they have committed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from events.ids import Hotkey, Uid
-from producers.discovery.source import SourceTrouble
-
-
-class ChainTrouble(SourceTrouble):
-    """The chain could not be read. Nothing else is wrong: ask again later."""
-
-
-class NoConnection(ChainTrouble):
-    """No node answered in time."""
-
-
-class StatePruned(ChainTrouble):
-    """The node has discarded the state of the block that was asked for."""
-
-
-class Reorganised(ChainTrouble):
-    """What was read belongs to a block that is not, or no longer, in the node's chain."""
-
-
-class RuntimeUnsuited(ChainTrouble):
-    """The runtime has no such storage item or method, or gives it another form. Waiting alone does not help."""
-
-
-class NodeRefused(ChainTrouble):
-    """The node answers with an error."""
-
-
-class NoSubnet(ChainTrouble):
-    """The chain has no subnet with this netuid."""
 
 
 @dataclass(frozen=True, slots=True)

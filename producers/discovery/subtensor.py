@@ -7,15 +7,17 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from events.chain.link import ChainLink
+from events.chain.reads import finalized_hash, hash_of, head_hash, number_of
+from events.chain.trouble import ChainTrouble, NoConnection, Reorganised, StatePruned
 from producers.blocks import Block
 from producers.clock import Sleep
-from producers.discovery.chain_link import ChainLink
-from producers.discovery.chain_reads import finalized_hash, hash_of, head_hash, number_of, read_metagraph
-from producers.discovery.metagraph import ChainTrouble, MetagraphSnapshot, NoConnection, Reorganised, StatePruned
+from producers.discovery.chain_reads import read_metagraph
+from producers.discovery.metagraph import MetagraphSnapshot
 from producers.retry import retried
 
 if TYPE_CHECKING:
-    from producers.discovery.sdk import Node
+    from events.chain.sdk import Node
 
 T = TypeVar("T")
 Tell = Callable[[Exception], None]

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from producers.discovery.chain_link import ChainLink, shown
-from producers.discovery.metagraph import (
+from events.chain.link import ChainLink, shown
+from events.chain.trouble import (
     ChainTrouble,
-    MetagraphSnapshot,
     NoConnection,
     NodeRefused,
     NoSubnet,
@@ -22,6 +21,7 @@ from producers.discovery.metagraph import (
     RuntimeUnsuited,
     StatePruned,
 )
+from producers.discovery.metagraph import MetagraphSnapshot
 from producers.discovery.subtensor import SubtensorBlocks, SubtensorMetagraph
 from tests.chain.chain import NETUID, Chain
 from tests.chain.node import Node, running

@@ -12,7 +12,7 @@ import bittensor as bt
 # Raised by raw requests; it has no public name.
 from bittensor._transport.errors import SubstrateRequestException
 
-from producers.discovery.metagraph import (
+from events.chain.trouble import (
     ChainTrouble,
     NoConnection,
     NodeRefused,

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from producers.discovery.metagraph import ChainTrouble, NoConnection
+from events.chain.trouble import ChainTrouble, NoConnection
 
 if TYPE_CHECKING:
-    from producers.discovery.sdk import Node
+    from events.chain.sdk import Node
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class ChainLink:
 
     async def _connect(self, endpoint: str) -> Node:
         # Who reads no chain should not pay for the SDK: see there.
-        from producers.discovery.sdk import Node
+        from events.chain.sdk import Node
 
         node = Node(endpoint)
         try:
@@ -85,7 +85,7 @@ class ChainLink:
 
 
 async def _within(limit_s: float, what: str, node: Node, action: Callable[[Node], Awaitable[T]]) -> T:
-    from producers.discovery.sdk import ERRORS, trouble
+    from events.chain.sdk import ERRORS, trouble
 
     endpoint = shown(node.endpoint)
     try:
