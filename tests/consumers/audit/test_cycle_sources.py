@@ -93,7 +93,7 @@ async def test_a_cycle_is_identical_from_the_log_and_from_an_api(nats_url: str, 
     assert from_api.checks["export"]["same"] is True
     assert "episodes" not in from_log.checks
     assert from_api.checks["episodes"]["same"] is True
-    assert from_api.checks["episodes"]["detail"].startswith("2 drawn by the end: 1.")
+    assert from_api.checks["episodes"]["detail"].startswith("2 drawn at random: 1.")
 
 
 async def test_a_cycle_that_was_fetched_is_identical(served_api: Api, tmp_path: Path) -> None:
