@@ -70,7 +70,7 @@ async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink
         async with session.get(url, timeout=TIMEOUT, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise ApiTrouble((await refused(answer, url)).refusal)
-            async for line in _lines(answer.content.iter_any()):
+            async for line in lines(answer.content.iter_any()):
                 if event := decoder.take(line):
                     sink.write(encoder.line(Stored(0, event.subject, event.body)))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -80,7 +80,7 @@ async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink
     return decoder.end()
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Whole lines; what is left at the end, or too long to be a line, comes without its line feed."""
     rest = bytearray()
     async for chunk in chunks:

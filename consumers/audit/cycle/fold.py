@@ -149,7 +149,7 @@ class CycleFold:
         event = recorded.event
         if not (isinstance(event, OfAll) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
             self.foreign = self.foreign or (event.cycle if isinstance(event, OfCycle) else None)
-            expected = f"events of cycle {self.cycle}, and of no other"
+            expected = f"events of cycle {self.cycle} and of no other, as GET /v1/cycles/{self.cycle}/events has them"
             self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
             return None
         if subjects.subject_of(event) != subject:

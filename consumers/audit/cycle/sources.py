@@ -14,9 +14,10 @@ from typing import IO, Any, Protocol, cast
 import aiohttp
 
 from consumers.audit.case import SourceAway
-from consumers.audit.cycle.lines import BATCH_LINES, LINE_BYTES_MAX, Export, Line, NotATrailer
+from consumers.audit.cycle.lines import BATCH_LINES, Export, Line, NotATrailer
 from consumers.audit.cycle.verdicts import NoSuchCycle, NoSuchFile
-from events.export import Trailer
+from events.export import LINE_BYTES_MAX, Trailer
+from events.export_api import lines
 from events.ids import CycleId
 from events.log import EventLog
 from events.mirror import of_cycle
@@ -90,17 +91,14 @@ class ApiSource:
             raise SourceAway(f"{url}: {type(error).__name__}: {error}; is --api-url right?") from error
 
     async def _received(self, answer: aiohttp.ClientResponse) -> AsyncIterator[list[Line]]:
-        rest, raw = b"", list[bytes]()
-        async for chunk in answer.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            raw += lines
-            if len(rest) > LINE_BYTES_MAX:
-                raise ValueError(f"a line of more than {LINE_BYTES_MAX} bytes: this is not an export")
-            if len(raw) >= BATCH_LINES:
-                yield [line for each in raw if (line := self._export.take(each)) is not None]
-                raw.clear()
-        raw += [rest] if rest else []
-        yield [line for each in raw if (line := self._export.take(each)) is not None]
+        batch: list[Line] = []
+        async for line in lines(answer.content.iter_any()):
+            if (taken := self._export.take(line)) is not None:
+                batch.append(taken)
+            if len(batch) == BATCH_LINES:
+                yield batch
+                batch = []
+        yield batch
 
 
 class LogSource:
