@@ -161,6 +161,14 @@ def test_an_announcement_after_the_plan_counts_for_nothing_in_its_cycle() -> Non
     assert not failing([*BODIES, body_of(late)])
 
 
+def test_who_leaves_out_all_announcements_passes_because_nobody_signs_them() -> None:
+    """Known, and told in docs/auditing.md: the plan has the rules that counted, and those are under the root."""
+    bodies = without(AT_PAST, AT_COUNTS, AT_TO_COME, AT_LATER, *AT_SHADOWS)
+    audit = audit_export(PLAN.cycle, exported(bodies, first=AT_LATER + 1), key_of(KEY))
+    assert audit.verdict == "identical"
+    assert Name.SHADOW not in {verdict.name for verdict in audit.verdicts}
+
+
 async def scored_log(log: EventLog) -> None:
     plan = facts.planned(1, rules=IN_FORCE)
     await append(log, facts.rules_announced(1, rules=IN_FORCE), TO_COME)
