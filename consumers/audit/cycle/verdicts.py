@@ -43,7 +43,8 @@ class Name(StrEnum):
     EXPORT = "export"
     """The lines are those of which the trailer speaks: a transmission error, or a careless forger."""
     EVENTS = "events"
-    """Each line is an event of this cycle, at the subject that it has to have."""
+    """Each line is an event of this cycle, at the subject that it has to have; and where no root covers its bytes, it
+    is spelled as the backend spells it."""
     PLAN = "plan"
     """Plan, seed, one outcome for each planned episode and no other, end, weights: in this order. The secret; and
     the rules, where any were announced."""

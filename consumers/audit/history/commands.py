@@ -98,7 +98,7 @@ def view(result: HistoryAudit, kept: Kept | None, pinned: Hotkey | None) -> Rend
     """An audit for a terminal."""
     if result.difference is not None:
         return Text(f"DIFFERENT: {result.verdict}", style="bold red")
-    signed = f"cycles {result.first} to {result.last}, signed by {result.key}"
+    signed = f"cycles {result.first} to {result.last}, signed; the key in force: {result.key}"
     lines = [signed if pinned else f"{signed}; {UNPINNED}"]
     if kept is not None:
         lines.append(f"what was kept of cycle {kept.cycle} is still its beginning")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import aiohttp
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from consumers.audit.anchors import ChainOptions, recorded_anchors
@@ -24,9 +23,9 @@ from events.codec import decode, decode_as
 from events.cycles import CycleAbandoned, CycleSealed
 from events.ids import CycleId, Hotkey
 from events.log import EventLog, Stored
+from events.public_api import NoAnswer, ask
 from events.signed import KeyAnnounced, RootSigned, Signature
 
-API_TIMEOUT_S = 30.0
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -168,21 +167,16 @@ class ApiHistory:
 
     async def _get(self, path: str, kind: type[A]) -> A | None:
         """The answer; None where there is no such thing, or not yet."""
-        url = f"{self._base_url}{path}"
-        timeout = aiohttp.ClientTimeout(total=API_TIMEOUT_S)
         try:
-            async with self._session.get(url, timeout=timeout, allow_redirects=False) as answer:
-                body, status = await _bounded(answer), answer.status
-            if status == 200:
-                return kind.model_validate_json(body)
-            if status in (404, 409) and str(orjson.loads(body)["type"]).startswith("urn:kinitro:problem:"):
-                return None
-            reason = f"{url} answered {status}, not as our API would; is --api-url right?"
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = f"{url}: {type(error).__name__}: {error}; is --api-url right?"
-        except (KeyError, TypeError) as error:
-            reason = f"{url} answered {status}, not as our API would ({error!r}); is --api-url right?"
-        raise SourceAway(reason)
+            answer = await ask(self._session, f"{self._base_url}{path}", bytes_max=ANSWER_BYTES_MAX)
+            if answer.status == 200:
+                return kind.model_validate_json(answer.body)
+        except (NoAnswer, ValidationError) as error:
+            reason = str(error) if isinstance(error, NoAnswer) else answer.refusal
+            raise SourceAway(reason) from error
+        if answer.status in (404, 409) and answer.problem is not None:
+            return None
+        raise SourceAway(answer.refusal)
 
 
 def _announced(identity: _Identity | None) -> list[KeyAnnounced]:
@@ -193,12 +187,3 @@ def _announced(identity: _Identity | None) -> list[KeyAnnounced]:
         ]
     except ValidationError as error:
         raise HistoryDiffers("the keys", "announcements", str(error)) from error
-
-
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > ANSWER_BYTES_MAX:
-            raise ValueError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
-    return bytes(body)
