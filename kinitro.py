@@ -78,6 +78,11 @@ COMMANDS = (
         ),
     ),
     Mounted("crypto", "producers.crypto_commands:crypto", "The key pair for which miners encrypt their endpoints."),
+    Mounted(
+        "miner",
+        "producers.miner.commands:miner",
+        "For miners: commit to a policy, and try its server before the backend does.",
+    ),
     Mounted("rules", "producers.rules.commands:rules", "The scoring rules: in force, and announced."),
     Mounted("db", "projectors.commands:db", "The database of read models."),
     Mounted("env", "sim.commands:env", "Environments."),
