@@ -10,21 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.errors import UnknownProfile
-from sim.rendering.opengl import Graphics
-from sim.rendering.renderer import Renderer
-
-__all__ = [
-    "PROFILES",
-    "REPLAY_1",
-    "RGB84_1",
-    "STATE_1",
-    "UNSEEN",
-    "Camera",
-    "Graphics",
-    "ObservationProfile",
-    "Renderer",
-    "find_profile",
-]
 
 SUPERSAMPLING_MAX = 16
 """Sums of so many squared bytes still fit 16 bits."""

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from events.variation import VariationRanges
-    from sim.cameras import ObservationProfile, Renderer
+    from sim.cameras import ObservationProfile
     from sim.environment import Environment
+    from sim.rendering.renderer import Renderer
     from sim.rl_interface import Action
     from sim.spec import Channel
 

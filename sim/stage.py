@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from events.variation import NO_VARIATION, VariationRanges
 from sim.call_thread import CallThread
-from sim.cameras import Renderer, find_profile
+from sim.cameras import find_profile
 from sim.errors import SimError, SimulationFailed
+from sim.rendering.renderer import Renderer
 from sim.suite import find, make
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from events.ids import EnvId
-    from sim.cameras import Graphics
     from sim.environment import Environment
+    from sim.rendering.opengl import Graphics
 
 P = ParamSpec("P")
 T = TypeVar("T")

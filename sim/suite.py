@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from events.variation import VariationRanges
-    from sim.cameras import ObservationProfile, Renderer
+    from sim.cameras import ObservationProfile
     from sim.environment import Environment
     from sim.family import Family
+    from sim.rendering.renderer import Renderer
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (METAWORLD, CONTROL)}
 

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.audit.drawing import Film, Picture, Sheet, Sink, captioned
-from sim.cameras import REPLAY_1, ObservationProfile, Renderer
+from sim.cameras import REPLAY_1, ObservationProfile
 from sim.environment import Environment
 from sim.episode import EpisodeSpec
+from sim.rendering.renderer import Renderer
 from sim.suite import make
 from sim.trace import Recording
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from events.variation import VariationRanges
-    from sim.cameras import ObservationProfile, Renderer
+    from sim.cameras import ObservationProfile
     from sim.control.task import Task
+    from sim.rendering.renderer import Renderer
 
 TASKS: Mapping[str, Callable[[], Task[Any]]] = {"cart-pole-balance-v1": Balance, "reacher-v1": Reach}
 

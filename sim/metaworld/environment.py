@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from events.variation import VariationRanges
-    from sim.cameras import ObservationProfile, Renderer
+    from sim.cameras import ObservationProfile
+    from sim.rendering.renderer import Renderer
 
 HAND = "hand"
 ROBOT = ("base",)

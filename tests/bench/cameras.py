@@ -96,8 +96,8 @@ def metaworld(env: EnvId, camera: Camera) -> tuple[float, np.ndarray]:
 
 def our_own(env: EnvId) -> tuple[float, Pictures, dict[str, float]]:
     """Seconds per pair of frames, the last pair, and how the time is split."""
-    from sim.cameras import Renderer
     from sim.metaworld.environment import MetaWorldEnvironment
+    from sim.rendering.renderer import Renderer
 
     renderer = Renderer("osmesa")
     environment = MetaWorldEnvironment(env, RGB84_1, max_steps=500, renderer=renderer)

@@ -18,9 +18,10 @@ import numpy as np
 from metaworld.env_dict import ENV_CLS_MAP
 
 from events.ids import EnvId, Seed, split_env_id
-from sim.cameras import RGB84_1, STATE_1, Renderer
+from sim.cameras import RGB84_1, STATE_1
 from sim.experts import PolicyKind, decide
 from sim.metaworld.environment import MetaWorldEnvironment, begin, prepared
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import encode_act_request
 from sim.suite import DEFAULT_ENVIRONMENTS
 from sim.trace import Recording

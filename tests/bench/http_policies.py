@@ -20,11 +20,12 @@ import uvloop
 from metaworld.env_dict import ENV_CLS_MAP
 
 from events.ids import EnvId, Seed, split_env_id
-from sim.cameras import RGB84_1, STATE_1, ObservationProfile, Renderer
+from sim.cameras import RGB84_1, STATE_1, ObservationProfile
 from sim.encodings import Encoding
 from sim.http.policy import HttpPolicy
 from sim.metaworld.environment import begin, prepared
 from sim.policy import TaskConfig
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import Observation, decode_action, encode_act_request
 from sim.spec import ARM_ACTION
 from sim.stage import SimulationThread

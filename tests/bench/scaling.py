@@ -80,7 +80,8 @@ def cameras() -> Callable[[], int]:
 def _environments(profile_name: str, *, steps: int) -> Callable[[], int]:
     """All default tasks in turn, with random actions."""
     from events.ids import Seed
-    from sim.cameras import Renderer, find_profile
+    from sim.cameras import find_profile
+    from sim.rendering.renderer import Renderer
     from sim.suite import DEFAULT_ENVIRONMENTS, make
 
     profile = find_profile(profile_name)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from events.ids import EnvId
-from sim.cameras import RGB84_1, Renderer
+from sim.cameras import RGB84_1
 from sim.environment import Environment
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import Action, decode_act_request, decode_action, encode_act_request, encode_action
 from sim.suite import find
 from tests.contracts.driving import (

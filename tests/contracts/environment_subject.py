@@ -10,9 +10,10 @@ import pytest
 
 from events.ids import EnvId
 from events.variation import NO_VARIATION, VariationRanges
-from sim.cameras import STATE_1, ObservationProfile, Renderer
+from sim.cameras import STATE_1, ObservationProfile
 from sim.environment import Environment, NativeAction, StepResult
 from sim.errors import InvalidAction
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import Observation
 from sim.suite import make
 from tests.contracts.driving import (

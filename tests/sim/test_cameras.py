@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from events.ids import EnvId, Seed
-from sim.cameras import REPLAY_1, RGB84_1, Graphics, Renderer
+from sim.cameras import REPLAY_1, RGB84_1
 from sim.episode import EpisodeSpec, run_episode
 from sim.metaworld.environment import MetaWorldEnvironment
+from sim.rendering.opengl import Graphics
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import decode_act_request, encode_act_request
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS, make
@@ -95,7 +97,7 @@ def test_another_process_draws_the_same_pixels(graphics: Graphics, renderer: Ren
 
     code = (
         "import hashlib, sys\n"
-        "from sim.cameras import Renderer\n"
+        "from sim.rendering.renderer import Renderer\n"
         "from sim.errors import GraphicsUnavailable\n"
         "from tests.sim.test_cameras import PUSH, frames\n"
         "try:\n"
@@ -179,12 +181,13 @@ def test_an_episode_without_cameras_loads_no_graphics() -> None:
 
 def test_cameras_without_any_opengl_say_what_to_install() -> None:
     code = (
-        "import sim.cameras as cameras\n"
+        "from sim.cameras import RGB84_1\n"
         "import sim.rendering.opengl as opengl\n"
+        "from sim.rendering.renderer import Renderer\n"
         "opengl.LIBRARIES = {'osmesa': 'libNoOSMesa.so', 'egl': 'libNoEGL.so'}\n"
         "from sim.suite import make\n"
         "try:\n"
-        "    make('metaworld/reach-v3', cameras.RGB84_1, max_steps=1, renderer=cameras.Renderer())\n"
+        "    make('metaworld/reach-v3', RGB84_1, max_steps=1, renderer=Renderer())\n"
         "except opengl.GraphicsUnavailable as error:\n"
         "    print(error)\n"
     )

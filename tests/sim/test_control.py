@@ -9,13 +9,14 @@ import pytest
 
 from events.ids import EnvId, Seed
 from events.variation import NO_VARIATION, STANDARD, VariationRanges
-from sim.cameras import RGB84_1, STATE_1, Renderer
+from sim.cameras import RGB84_1, STATE_1
 from sim.control.cart_pole import ANGLE_START_MIN_RAD, RAIL_END_M, Balance, CartPolePhysics
 from sim.control.environment import TASKS, ControlEnvironment
 from sim.control.family import CONTROL
 from sim.control.reacher import REACH_MAX_M, REACH_MIN_M, START_DISTANCE_MIN_M, Reach, ReacherPhysics
 from sim.environment import StepResult
 from sim.experts import PolicyKind, decide
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import Action, encode_act_request
 from sim.suite import make
 

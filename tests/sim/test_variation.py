@@ -13,10 +13,11 @@ import pytest
 from consumers.simulation.simulator import spec_of
 from events.ids import EnvId, Seed
 from events.variation import NO_VARIATION, STANDARD, VariationRanges
-from sim.cameras import RGB84_1, STATE_1, Renderer
+from sim.cameras import RGB84_1, STATE_1
 from sim.episode import EpisodeSpec, run_episode
 from sim.metaworld.environment import ROBOT, MetaWorldEnvironment
 from sim.randomization import Randomizer
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import Image
 from sim.stage import SimulationThread
 from sim.suite import DEFAULT_ENVIRONMENTS, make

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from events.chain.link import ChainLink
+from events.chain.trouble import ChainTrouble
 from events.memory import MemoryLog
 from events.miners import (
     CommitmentRejection,
@@ -16,9 +18,7 @@ from events.miners import (
     MinerDeparted,
     MinerDiscovered,
 )
-from events.chain.link import ChainLink
 from producers.discovery.discovery import Discovery
-from producers.discovery.metagraph import ChainTrouble
 from producers.discovery.subtensor import SubtensorMetagraph
 from producers.discovery.subtensor_source import SubtensorSource
 from tests.chain.chain import NETUID, Chain

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from events.ids import EnvId, Seed
-from sim.cameras import RGB84_1, Camera, ObservationProfile, Renderer
+from sim.cameras import RGB84_1, Camera, ObservationProfile
 from sim.metaworld.environment import MetaWorldEnvironment
+from sim.rendering.renderer import Renderer
 from sim.rl_interface import Image
 from sim.suite import ENVIRONMENTS
 from tests.sim.in_process import expert, twist

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from events.ids import EnvId, Seed
-from sim.cameras import RGB84_1, UNSEEN, Renderer
+from sim.cameras import RGB84_1, UNSEEN
 from sim.metaworld.environment import MetaWorldEnvironment
 from sim.rendering.meshes import FACES_MIN, coarse
+from sim.rendering.renderer import Renderer
 from sim.suite import DEFAULT_ENVIRONMENTS
 
 CELL_M = 0.01
