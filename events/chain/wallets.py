@@ -1,4 +1,4 @@
-"""Who signs, and at which nodes: what commands that write to the chain are told, in the SDK's terms.
+"""Key pairs as the chain's own tools keep them.
 
 WalletRefused    there is no such hotkey, or it cannot be unlocked
 """
@@ -16,22 +16,11 @@ class WalletRefused(ForPeople):
     """There is no such hotkey, or it cannot be unlocked."""
 
 
-def endpoint_of(network: str) -> str:
-    """The node behind a name (`finney`, `test`, `local`), or the URL itself.
+def hotkey(wallet: str, name: str, path: str = WALLETS) -> Any:
+    """The key pair of the SDK's wallet. An encrypted one asks for its password, or reads it from its own variable.
 
     Raises:
-        ValueError: neither a name nor a URL.
-    """
-    from bittensor.settings import resolve_endpoint
-
-    return resolve_endpoint(network)[1]
-
-
-def hotkey_pair(wallet: str, name: str, path: str = WALLETS) -> Any:
-    """The hotkey's key pair. One with a password asks for it, or takes it from the SDK's own variable.
-
-    Raises:
-        WalletRefused
+        WalletRefused: see the class.
     """
     import bittensor as bt
     from bittensor.keyfiles import KeyfileError, WrongPasswordError

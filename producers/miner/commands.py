@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from events.chain import wallets
+from events.chain.networks import endpoint_of
 from events.chain.submission import Fate
-from events.chain.wallets import WALLETS, endpoint_of, hotkey_pair
 from events.cli import FAILED, Misused, options, run_once
 from events.ids import Hotkey
 from producers.discovery.commitments import BYTES_MAX
@@ -60,7 +61,7 @@ class WalletOptions:
     hotkey_name: Annotated[str, typer.Option(envvar="KINITRO_MINER_HOTKEY_NAME", help="Of this wallet.")] = "default"
     wallet_path: Annotated[
         str, typer.Option(envvar="KINITRO_MINER_WALLET_PATH", help="The directory of wallets.")
-    ] = WALLETS
+    ] = wallets.WALLETS
 
     def keypair(self) -> Any:
         """Of the hotkey.
@@ -68,7 +69,7 @@ class WalletOptions:
         Raises:
             WalletRefused: it cannot be had.
         """
-        return hotkey_pair(self.wallet_name, self.hotkey_name, self.wallet_path)
+        return wallets.hotkey(self.wallet_name, self.hotkey_name, self.wallet_path)
 
 
 miner = typer.Typer(help="For miners: commit to a policy, and try its server before the backend does.")
