@@ -115,13 +115,22 @@ def show(
     ] = None,
 ) -> None:
     """Show what a hotkey has committed, and how the backend reads it; status 1 where it is not evaluated."""
-    address = Hotkey(hotkey or str(wallet.keypair().ss58_address))
+    address = _address(hotkey) if hotkey else Hotkey(str(wallet.keypair().ss58_address))
     reading = _done(node.chain(netuid), lambda chain: chain.read(address))
     typer.echo("\n".join(lines(reading)))
     if backend_url:
         run_once(lambda: _show_entries(backend_url, address))
     if not reading.accepted:
         raise typer.Exit(FAILED)
+
+
+def _address(text: str) -> Hotkey:
+    from bittensor_core import Keypair
+
+    try:
+        return Hotkey(str(Keypair(ss58_address=text).ss58_address))
+    except ValueError as error:
+        raise Misused(f"{text:.60} is no SS58 address ({error}); it begins with 5 and has 48 characters") from error
 
 
 async def _show_entries(backend_url: str, hotkey: Hotkey) -> None:
