@@ -49,7 +49,7 @@ def lines(reading: Reading) -> list[str]:
         return [f"{reading.hotkey} holds no uid of {where}: register it first, with `btcli subnet register`"]
     head = f"{reading.hotkey} holds uid {reading.uid} of {where}"
     if reading.raw is None or reading.judged is None:
-        return [head, "nothing is committed: commit with `kinitro miner commit`"]
+        return [head, "nothing is committed"]
     return [head, *_committed(reading.raw), *_judged(reading.judged)]
 
 
