@@ -20,6 +20,7 @@ from consumers.miner.checks import (
     warned,
 )
 from events.ids import EnvId, Seed
+from events.variation import STANDARD
 from sim.encodings import Encoding, advertised
 from sim.episode import EpisodeForfeit, EpisodeSpec, run_episode
 from sim.http.policy import HttpPolicy
@@ -110,7 +111,8 @@ class Verification:
 
     async def _first_observation(self) -> tuple[Observation, ActionSpec]:
         trial = self._trial
-        async with self._stage.environment(trial.env, trial.profile, max_steps=trial.steps_max) as environment:
+        borrowed = self._stage.environment(trial.env, trial.profile, max_steps=trial.steps_max, variation=STANDARD)
+        async with borrowed as environment:
             return await self._stage.run(environment.reset, Seed(0)), environment.action_spec
 
     async def _health(self) -> Check:
@@ -232,6 +234,7 @@ def _spec(trial: Trial, index: int) -> EpisodeSpec:
         index=index,
         profile=trial.profile,
         max_steps=trial.steps_max,
+        variation=STANDARD,
         act_deadline_ms=trial.act_deadline_ms,
         reset_deadline_ms=trial.reset_deadline_ms,
     )
