@@ -64,6 +64,11 @@ COMMANDS = (
         "api.together.demo:demo",
         "Run a real cycle against three policies of our own, from physics to weights, and keep the API up.",
     ),
+    Mounted(
+        "validate",
+        "consumers.validator.commands:validate",
+        "Check the backend's weights against the evidence, and submit them to the chain.",
+    ),
     Mounted("audit", "consumers.audit.commands:audit", "Check what the log says by doing it again."),
     Mounted("episode", "consumers.audit.commands:episode", "Look at single episodes."),
     Mounted("identity", "consumers.signing.commands:identity", "The keys with which the backend signs."),

@@ -134,10 +134,11 @@ class CycleFold:
             attributes = orjson.loads(line.body)
             subject, content = str(attributes["subject"]), attributes["datacontenttype"]
             recorded = decode(Stored(line.sequence or line.number, subject, line.body))
+            belongs_at = subjects.subject_of(recorded.event)
         except UnknownEventType as error:
             self.newer = self.newer or f"{line.where}: {error}"
             return None
-        except (orjson.JSONDecodeError, KeyError, TypeError, CodecError) as error:
+        except (ValueError, KeyError, TypeError, CodecError) as error:  # also a name that no subject can hold
             self.differ(Name.EVENTS, Difference(line.where, "an event", f"{type(error).__name__}: {error}"))
             return None
         if content != CONTENT:
@@ -148,10 +149,8 @@ class CycleFold:
             expected = f"events of cycle {self.cycle}, and of no other"
             self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
             return None
-        if subjects.subject_of(event) != subject:
-            self.differ(
-                Name.EVENTS, Difference(line.where, f"it at {subjects.subject_of(event)}", f"it at {subject}")
-            )
+        if belongs_at != subject:
+            self.differ(Name.EVENTS, Difference(line.where, f"it at {belongs_at}", f"it at {subject}"))
             return None
         return recorded
 
