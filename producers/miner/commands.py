@@ -100,6 +100,7 @@ def commit(
     keypair = wallet.keypair()
     before = _done(node.chain(netuid), lambda chain: chain.read(Hotkey(str(keypair.ss58_address))))
     if _is_to_be_sent(text, before, dry_run=dry_run, yes=yes):
+        typer.echo("sending it, and waiting until it is finalized: half a minute, as a rule")
         _tell(_done(node.chain(netuid), lambda chain: chain.commit(text, keypair)))
 
 
