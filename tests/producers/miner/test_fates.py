@@ -82,6 +82,21 @@ async def test_one_that_was_lost_is_called_so_when_no_block_can_have_it(fate: Fa
     assert "signed too long ago" in came.detail
 
 
+async def test_one_whose_block_was_undone_is_looked_for_on_the_other_fork() -> None:
+    chain = populated()
+    chain.instant = False
+    async with running(chain) as node:
+        committing = asyncio.create_task(commit(node))
+        await eventually(lambda: len(chain.pool) == 1)
+        chain.produce()
+        chain.reorganise(1)
+        async with blocks_coming(chain):
+            came = await committing
+
+    assert came.fate is submission.Fate.REFUSED
+    assert "signed too long ago" in came.detail
+
+
 async def test_while_no_block_comes_its_fate_is_unknown() -> None:
     async with running(populated()) as node:
         node.fate = Fate.LOST_AND_CUT
