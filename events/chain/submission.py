@@ -74,7 +74,7 @@ def _client(node: Node) -> bt.Client:
 
 
 def told(result: bt.ExtrinsicResult) -> Submission:
-    """What the SDK's answer says of the fate, of an extrinsic that was to be waited for until it is finalized. Pure."""
+    """What the SDK's answer says of the fate, of an extrinsic that was waited for until final. Pure."""
     if result.success:
         return Submission(Fate.FINALIZED)
     name = result.error.name if result.error is not None else None
