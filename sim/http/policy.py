@@ -94,7 +94,8 @@ class HttpPolicy:
         """`endpoint` is an http or https URL, to which `/reset` and `/act` are appended.
 
         One that is no such URL is the policy's failure, and reported by `reset`. `on_connected` is called
-        after each connection to it, TLS included. `speak` is the encoding of `/act`, whatever the policy asks for.
+        after each connection to it, TLS included. `speak` is how images are sent, whatever
+        the policy asks for.
         """
         self._endpoint = endpoint
         self._urls: dict[str, URL] = {}
