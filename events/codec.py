@@ -16,6 +16,7 @@ import orjson
 from pydantic import BaseModel
 
 from events import upcasts
+from events.anchors import RootAnchored
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
@@ -50,6 +51,7 @@ TYPES: dict[str, type[Event]] = {
         KeyAnnounced,
         RootSigned,
         WeightsSigned,
+        RootAnchored,
         RulesAnnounced,
         ShadowScored,
     )

@@ -7,17 +7,15 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from events.chain.commitments import set_commitment
 from events.chain.link import ChainLink
-from events.chain.submission import ERA_BLOCKS, SUBMIT_S, Fate, Submission, submit
+from events.chain.submission import ERA_BLOCKS, SUBMIT_S, Fate, submit
 from events.chain.trouble import ChainTrouble
 from events.ids import Hotkey
 from producers.discovery.subtensor import POLL_S, RETRY_S, SubtensorMetagraph
 from producers.miner.reading import Reading, reading_of
-
-if TYPE_CHECKING:
-    import bittensor as bt
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +70,17 @@ class MinerChain:
             ChainTrouble: the chain cannot be read; nothing was sent.
         """
         before = await self.read(Hotkey(str(keypair.ss58_address)))
-        sent = await self._send(text.encode(), keypair)
+        sent = await submit(
+            self._endpoints,
+            lambda client: set_commitment(client, self._netuid, text, keypair),
+            limit_s=self._submit_s,
+        )
         if sent.fate is Fate.REFUSED:
             return Committing(Fate.REFUSED, sent.detail)
         return await self._looked_for(text, before, sent.detail)
 
     async def close(self) -> None:
         await self._link.close()
-
-    async def _send(self, data: bytes, keypair: Any) -> Submission:
-        async def action(client: bt.Client) -> bt.ExtrinsicResult:
-            import bittensor as bt
-
-            fields = {"fields": [{f"Raw{len(data)}": data}]}
-            call = bt.calls.Commitments.set_commitment(netuid=self._netuid, info=fields)
-            return await client.submit_call(call, keypair, signer="hotkey", period=ERA_BLOCKS)
-
-        return await submit(self._endpoints, action, limit_s=self._submit_s)
 
     async def _looked_for(self, text: str, before: Reading, detail: str) -> Committing:
         deadline_s = time.monotonic() + self._look_s

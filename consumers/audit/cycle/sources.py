@@ -13,9 +13,11 @@ from typing import IO, Any, Protocol, cast
 
 import aiohttp
 
+from consumers.audit.anchors import recorded_anchors
 from consumers.audit.case import SourceAway
 from consumers.audit.cycle.lines import BATCH_LINES, LINE_BYTES_MAX, Export, Line, NotATrailer
 from consumers.audit.cycle.verdicts import NoSuchCycle, NoSuchFile
+from events.anchors import RootAnchored
 from events.export import Trailer
 from events.ids import CycleId
 from events.log import EventLog
@@ -109,6 +111,10 @@ class LogSource:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
+
+    async def anchors(self) -> list[RootAnchored]:
+        """All that are recorded, oldest first."""
+        return await recorded_anchors(self._log)
 
     async def batches(self, cycle: CycleId) -> AsyncIterator[list[Line]]:
         number = 0

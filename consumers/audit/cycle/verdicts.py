@@ -59,6 +59,8 @@ class Name(StrEnum):
     U16 = "u16"
     SHADOW = "shadow"
     """What rules that were announced would have given. Only where there are some."""
+    ANCHOR = "anchor"
+    """The chain has the history root that is signed of the end. Only where a chain was named."""
     EPISODES = "episodes"
     """Some episodes, run again."""
 
