@@ -21,6 +21,14 @@ SUBMIT_S = 180.0
 """Until a submission is finalized; usually that takes half a minute."""
 
 
+NEVER_TAKEN = frozenset({"BadProof", "BadSigner", "NoUnsignedValidator", "Payment", "UnknownOrigin"})
+"""Why a node takes an extrinsic into no pool, by the SDK's names.
+
+Others only seem to be such: an extrinsic that is outdated or already known may be so because it was taken the first
+time, and one that a pool threw out may be in that of another node.
+"""
+
+
 class Fate(Enum):
     """What became of an extrinsic, as far as the answer says."""
 
@@ -52,7 +60,7 @@ async def submit(
     """
     link = ChainLink(endpoints, answer_s=limit_s)
     try:
-        return _told(await link.call(lambda node: action(_client(node))))
+        return told(await link.call(lambda node: action(_client(node))))
     except ChainTrouble as trouble:
         return Submission(Fate.UNKNOWN, str(trouble))
     finally:
@@ -65,13 +73,12 @@ def _client(node: Node) -> bt.Client:
     return bt.Client(node.endpoint, substrate=node)
 
 
-def _told(result: bt.ExtrinsicResult) -> Submission:
-    import bittensor as bt
-
+def told(result: bt.ExtrinsicResult) -> Submission:
+    """What the SDK's answer says of the fate, of an extrinsic that was waited for until final. Pure."""
     if result.success:
         return Submission(Fate.FINALIZED)
-    error = result.error
-    name = f"{error.name}: " if error is not None and error.name else ""
-    recognised = error is not None and error.code != bt.ErrorCode.UNKNOWN
-    fate = Fate.REFUSED if recognised or result.block_hash is not None else Fate.UNKNOWN
-    return Submission(fate, f"{name}{result.message}")
+    name = result.error.name if result.error is not None else None
+    refused = result.extrinsic_id is not None or name in NEVER_TAKEN
+    return Submission(
+        Fate.REFUSED if refused else Fate.UNKNOWN, f"{name}: {result.message}" if name else result.message
+    )
