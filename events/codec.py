@@ -13,9 +13,10 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from events import upcasts
+from events.anchors import RootAnchored
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.envelope import Envelope, RecordedEvent
@@ -53,6 +54,7 @@ TYPES: dict[str, type[Event]] = {
         KeyAnnounced,
         RootSigned,
         WeightsSigned,
+        RootAnchored,
         RulesAnnounced,
         ShadowScored,
         DiscoveryDegraded,
@@ -145,7 +147,7 @@ def decode(stored: Stored) -> RecordedEvent[Event]:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedEvent(
-            f"event at sequence {stored.sequence} ({stored.subject}) cannot be read: {type(error).__name__}: {error}"
+            f"event at sequence {stored.sequence} ({stored.subject}) cannot be read: {told(error)}"
         ) from error
     return RecordedEvent(stored.sequence, stored.subject, stored.body, envelope)
 
@@ -162,6 +164,16 @@ def decode_as(kind: type[F], stored: Stored) -> RecordedEvent[F]:
             f"event at sequence {stored.sequence} ({stored.subject}) is a {recorded.event.type}, expected {kind.type}"
         )
     return recorded  # type: ignore[return-value]  # the check above narrows the payload, not the wrapper
+
+
+def told(error: BaseException) -> str:
+    """Why something is no event, on one line: a model that refuses fields tells each on three."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
+    found = error.errors(include_url=False)
+    first, more = found[0], len(found) - 1
+    place = ".".join(("data", *map(str, first["loc"])))
+    return f"{place}: {first['msg']}, found {first['input']!r:.100}" + (f"; and {more} more" if more else "")
 
 
 def _class_of(name: str, version: int, sequence: int) -> tuple[type[Event], int]:

@@ -10,6 +10,7 @@ evt.cycle.<n>.seal                                              CycleSealed or C
 evt.weights.<n>                                                 WeightsComputed or WeightsWithheld
 evt.signed.root.<n>                                             RootSigned
 evt.signed.weights.<n>                                          WeightsSigned
+evt.anchor.<n>                                                  RootAnchored: cycle n's history root is on the chain
 evt.identity.<ordinal>                                          KeyAnnounced
 evt.rules.<n>                                                   RulesAnnounced, to count from cycle n
 evt.shadow.<n>.<m>                                              ShadowScored: cycle n under the rules for cycle m
@@ -21,6 +22,7 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Protocol
 
+from events.anchors import RootAnchored
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
@@ -40,6 +42,7 @@ OUTCOMES = "evt.cycle.*.episode.>"
 WEIGHTS = "evt.weights.*"
 SIGNED = "evt.signed.>"
 SIGNED_ROOTS = "evt.signed.root.*"
+ANCHORS = "evt.anchor.*"
 IDENTITY = "evt.identity.*"
 RULES = "evt.rules.*"
 DISCOVERY = "evt.discovery.*"
@@ -85,6 +88,10 @@ def signed_root(number: CycleId) -> str:
 
 def signed_weights(number: CycleId) -> str:
     return f"evt.signed.weights.{number}"
+
+
+def anchor(number: CycleId) -> str:
+    return f"evt.anchor.{number}"
 
 
 def identity(ordinal: int) -> str:
@@ -212,6 +219,11 @@ def _(event: RootSigned) -> str:
 @subject_of.register
 def _(event: WeightsSigned) -> str:
     return signed_weights(event.cycle)
+
+
+@subject_of.register
+def _(event: RootAnchored) -> str:
+    return anchor(event.cycle)
 
 
 @subject_of.register

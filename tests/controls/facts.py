@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from events.anchors import RootAnchored
 from events.cycles import (
     CycleAbandoned,
     CycleAbandonReason,
@@ -351,6 +352,7 @@ def one_of_each() -> list[Event]:
         weights_withheld(2),
         root_signed(),
         weights_signed(),
+        root_anchored(),
         key_announced(),
         rules_announced(),
         shadow_scored(),
@@ -366,6 +368,18 @@ def signature() -> Signature:
 def root_signed(cycle: int = 1) -> RootSigned:
     statement = f'{{"cycle":{cycle},"kind":"kinitro/root/1"}}'
     return RootSigned(cycle=CycleId(cycle), statement=statement, signature=signature())
+
+
+def root_anchored(cycle: int = 1) -> RootAnchored:
+    return RootAnchored(
+        cycle=CycleId(cycle),
+        history_root="cd" * 32,
+        genesis="01" * 32,
+        netuid=7,
+        hotkey=hotkey(9),
+        block=1_000,
+        block_hash="02" * 32,
+    )
 
 
 def weights_signed(cycle: int = 1) -> WeightsSigned:

@@ -15,9 +15,10 @@ import orjson
 
 from consumers.audit.cycle.episodes import Episodes
 from consumers.audit.cycle.lines import Line
+from consumers.audit.cycle.spelling import written_otherwise
 from consumers.audit.cycle.verdicts import Difference, Name
 from events import subjects
-from events.codec import CodecError, UnknownEventType, decode
+from events.codec import CodecError, UnknownEventType, decode, told
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
@@ -118,9 +119,12 @@ class CycleFold:
         times.append(perf_counter())
         events = [(line, recorded) for line in lines if (recorded := self._decoded(line)) is not None]
         times.append(perf_counter())
-        leaves = [
-            (line, complete) for line, recorded in events if (complete := self._apply(line, recorded)) is not None
-        ]
+        leaves: list[tuple[Line, bool]] = []
+        for line, recorded in events:
+            if (complete := self._apply(line, recorded)) is None:
+                self.differ(Name.EVENTS, written_otherwise(line, recorded))  # no root covers its bytes
+            else:
+                leaves.append((line, complete))
         times.append(perf_counter())
         for line, complete in leaves:
             self.tree.add(line.body)
@@ -141,14 +145,14 @@ class CycleFold:
             self.newer = self.newer or f"{line.where}: {error}"
             return None
         except (ValueError, KeyError, TypeError, CodecError) as error:  # also a name that no subject can hold
-            self.differ(Name.EVENTS, Difference(line.where, "an event", f"{type(error).__name__}: {error}"))
+            self.differ(Name.EVENTS, Difference(line.where, "an event", told(error.__cause__ or error)))
             return None
         if content != CONTENT:
             self.differ(Name.EVENTS, Difference(line.where, f"the datacontenttype {CONTENT}", str(content)))
         event = recorded.event
         if not (isinstance(event, OfAll) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
             self.foreign = self.foreign or (event.cycle if isinstance(event, OfCycle) else None)
-            expected = f"events of cycle {self.cycle}, and of no other"
+            expected = f"events of cycle {self.cycle} and of no other, as GET /v1/cycles/{self.cycle}/events has them"
             self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
             return None
         if belongs_at != subject:
