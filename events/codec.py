@@ -18,11 +18,13 @@ from pydantic import BaseModel, ValidationError
 from events import upcasts
 from events.anchors import RootAnchored
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
+from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.for_people import ForPeople
 from events.log import Draft, Stored
+from events.metagraph import MetagraphRecorded
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
@@ -39,6 +41,7 @@ TYPES: dict[str, type[Event]] = {
         MinerCommitmentRejected,
         MinerDeparted,
         CyclePlanned,
+        MetagraphRecorded,
         CycleSeeded,
         CycleSealed,
         CycleAbandoned,
@@ -54,6 +57,8 @@ TYPES: dict[str, type[Event]] = {
         RootAnchored,
         RulesAnnounced,
         ShadowScored,
+        DiscoveryDegraded,
+        DiscoveryRestored,
     )
 }
 
@@ -62,6 +67,7 @@ UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     (MinerCommitmentChanged.type, 1): upcasts.in_the_clear,
     (CyclePlanned.type, 1): upcasts.plan_1,
     (CyclePlanned.type, 2): upcasts.plan_2,
+    (CyclePlanned.type, 3): upcasts.plan_3,
     (EpisodeCompleted.type, 1): upcasts.completed_1,
     (EpisodeForfeited.type, 1): upcasts.forfeited_1,
 }

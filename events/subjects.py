@@ -2,6 +2,7 @@
 
 evt.miner.<hotkey>.<ordinal>                                    a miner's n-th event
 evt.cycle.<n>.plan                                              CyclePlanned
+evt.cycle.<n>.metagraph                                         MetagraphRecorded, of cycles about a chain
 evt.cycle.<n>.seed                                              CycleSeeded
 evt.cycle.<n>.episode.<uid>.<family>.<task>.<index>             the outcome
 evt.cycle.<n>.attempt.<uid>.<family>.<task>.<index>.<attempt>   EpisodeAttemptFailed
@@ -13,6 +14,7 @@ evt.anchor.<n>                                                  RootAnchored: cy
 evt.identity.<ordinal>                                          KeyAnnounced
 evt.rules.<n>                                                   RulesAnnounced, to count from cycle n
 evt.shadow.<n>.<m>                                              ShadowScored: cycle n under the rules for cycle m
+evt.discovery.<ordinal>                                         DiscoveryDegraded or DiscoveryRestored
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from typing import Protocol
 
 from events.anchors import RootAnchored
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
+from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
+from events.metagraph import MetagraphRecorded
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
@@ -41,6 +45,7 @@ SIGNED_ROOTS = "evt.signed.root.*"
 ANCHORS = "evt.anchor.*"
 IDENTITY = "evt.identity.*"
 RULES = "evt.rules.*"
+DISCOVERY = "evt.discovery.*"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
@@ -54,6 +59,10 @@ def cycle(number: CycleId) -> str:
 
 def plan(number: CycleId) -> str:
     return f"evt.cycle.{number}.plan"
+
+
+def metagraph(number: CycleId) -> str:
+    return f"evt.cycle.{number}.metagraph"
 
 
 def outcomes(number: CycleId) -> str:
@@ -100,6 +109,10 @@ def shadow(number: CycleId, rules_from: CycleId) -> str:
 def shadows(number: CycleId) -> str:
     """The filter that selects what all announced rules would have given in one cycle."""
     return f"evt.shadow.{number}.*"
+
+
+def discovery(ordinal: int) -> str:
+    return f"evt.discovery.{ordinal}"
 
 
 class OfEpisode(Protocol):
@@ -179,6 +192,11 @@ def _(event: CyclePlanned) -> str:
 
 
 @subject_of.register
+def _(event: MetagraphRecorded) -> str:
+    return metagraph(event.cycle)
+
+
+@subject_of.register
 def _(event: CycleSeeded) -> str:
     return seed(event.cycle)
 
@@ -221,3 +239,8 @@ def _(event: RulesAnnounced) -> str:
 @subject_of.register
 def _(event: ShadowScored) -> str:
     return shadow(event.cycle, event.rules_from_cycle)
+
+
+@subject_of.register(DiscoveryDegraded | DiscoveryRestored)
+def _(event: DiscoveryDegraded | DiscoveryRestored) -> str:
+    return discovery(event.ordinal)

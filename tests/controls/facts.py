@@ -18,6 +18,7 @@ from events.cycles import (
     OutcomeCounts,
     RosterEntry,
 )
+from events.discovery import DegradedCode, DiscoveryDegraded, DiscoveryRestored
 from events.episodes import (
     AbandonCode,
     ActLatency,
@@ -31,6 +32,7 @@ from events.episodes import (
 )
 from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
+from events.metagraph import ChainTerms, MetagraphRecorded, RecordedNeuron
 from events.miners import (
     Commitment,
     CommitmentRejection,
@@ -123,10 +125,12 @@ def planned(
     block: int = 50,
     terms: EpisodeTerms = TERMS,
     rules: ScoringRules | None = None,
+    chain: ChainTerms | None = None,
 ) -> CyclePlanned:
     return CyclePlanned(
         cycle=CycleId(cycle),
         block=block,
+        chain=chain,
         roster=tuple(
             RosterEntry(uid=Uid(uid), hotkey=hotkey(uid), commitment=commitment(uid, block=10 + uid)) for uid in uids
         ),
@@ -138,6 +142,34 @@ def planned(
         versions={"mujoco": "3.3.0", "metaworld": "3.1.1"},
         secret_commitment=hashlib.sha256(SECRET).hexdigest(),
     )
+
+
+def chain_terms() -> ChainTerms:
+    names = ("genesis", "plan's block")
+    genesis, block_hash = (hashlib.sha256(name.encode()).hexdigest() for name in names)
+    return ChainTerms(genesis=genesis, netuid=7, block_hash=block_hash)
+
+
+def metagraph_recorded(cycle: int = 1, *, uids: tuple[int, ...] = (0, 1), block: int = 50) -> MetagraphRecorded:
+    chain = chain_terms()
+    neurons = (
+        RecordedNeuron(
+            uid=Uid(uid), hotkey=hotkey(uid), coldkey=f"coldkey-{uid}", stake_rao=10**9 + uid, registered_at_block=5
+        )
+        for uid in uids
+    )
+    return MetagraphRecorded(
+        cycle=CycleId(cycle), netuid=chain.netuid, block=block, block_hash=chain.block_hash, neurons=tuple(neurons)
+    )
+
+
+def degraded(ordinal: int = 1) -> DiscoveryDegraded:
+    detail = "chain node ws://127.0.0.1:9944 cannot be reached: refused; check the endpoint, or name another one too"
+    return DiscoveryDegraded(ordinal=ordinal, code=DegradedCode.NO_CONNECTION, detail=detail)
+
+
+def restored(ordinal: int = 2, *, block: int = 60) -> DiscoveryRestored:
+    return DiscoveryRestored(ordinal=ordinal, block=block)
 
 
 def seeded(cycle: int = 1, *, block: int = 51) -> CycleSeeded:
@@ -308,6 +340,7 @@ def one_of_each() -> list[Event]:
         commitment_rejected(ordinal=3),
         departed(ordinal=4),
         planned(),
+        metagraph_recorded(),
         seeded(),
         completed(key(index=0)),
         forfeited(key(index=1)),
@@ -323,6 +356,8 @@ def one_of_each() -> list[Event]:
         key_announced(),
         rules_announced(),
         shadow_scored(),
+        degraded(),
+        restored(),
     ]
 
 

@@ -1,7 +1,7 @@
 """One pass over a cycle's events in log order. It keeps what the checks ask for, and the first difference of each.
 
-plan ── seed ── outcomes and failed attempts ── end ── weights ── signatures
-                (attempts that we lost may still come after the end)
+plan ── (metagraph) ── seed ── outcomes and failed attempts ── end ── weights ── signatures
+                               (attempts that we lost may still come after the end)
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from events.event import Event
 from events.ids import CycleId
 from events.log import Stored
 from events.merkle import MerkleTree
+from events.metagraph import MetagraphRecorded
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
 OfCycle = (
     CyclePlanned
+    | MetagraphRecorded
     | CycleSeeded
     | CycleSealed
     | CycleAbandoned
@@ -177,7 +179,7 @@ class CycleFold:
                 self._take_attempt(line, failed)
             case event:
                 self._take_one(line, recorded)
-                if not isinstance(event, CyclePlanned | CycleSeeded):
+                if not isinstance(event, CyclePlanned | MetagraphRecorded | CycleSeeded):
                     return None
         if self.end is not None:
             return None
@@ -230,7 +232,7 @@ class CycleFold:
         match event:
             case CyclePlanned():
                 self._begin(line, event)
-            case CycleSeeded():
+            case MetagraphRecorded() | CycleSeeded():
                 self._come_after(line, CyclePlanned, event.type)
             case CycleSealed() | CycleAbandoned():
                 self._come_after(line, CyclePlanned, event.type)
@@ -255,6 +257,7 @@ _ENDS = (CycleSealed, CycleAbandoned)
 _RESULTS = (WeightsComputed, WeightsWithheld)
 _KINDS: dict[type[Event], tuple[type[Event], ...]] = {
     CyclePlanned: (CyclePlanned,),
+    MetagraphRecorded: (MetagraphRecorded,),
     CycleSeeded: (CycleSeeded,),
     CycleSealed: _ENDS,
     CycleAbandoned: _ENDS,

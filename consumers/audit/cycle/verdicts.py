@@ -46,8 +46,8 @@ class Name(StrEnum):
     """Each line is an event of this cycle, at the subject that it has to have; and where no root covers its bytes, it
     is spelled as the backend spells it."""
     PLAN = "plan"
-    """Plan, seed, one outcome for each planned episode and no other, end, weights: in this order. The secret; and
-    the rules, where any were announced."""
+    """Plan (of a chain: and metagraph), seed, one outcome for each planned episode and no other, end, weights: in
+    this order. That the miners held their uids; the secret; and the rules, where any were announced."""
     ROOT = "root"
     """The end speaks of these events: their Merkle root and how many they are."""
     SIGNATURE = "signature"

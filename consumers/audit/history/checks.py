@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import orjson
 
 from consumers.audit.cycle.verdicts import Difference
-from events.cycles import CycleAbandoned, CycleSealed
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.ids import Hotkey
 from events.keys import is_signed
 from events.merkle_proofs import ProofRefused, verify_consistency
+from events.metagraph import ChainTerms
 from events.signed import KeyAnnounced, RootSigned
-from events.statements import ROOT, Document, History, StatementError, check_identity, root_document
+from events.statements import ROOT, ROOT_ON_CHAIN, Document, History, StatementError, check_identity, root_document
 
 
 class HistoryDiffers(Exception):
@@ -108,7 +109,7 @@ def check_signature(signed: RootSigned, cycle: int, keys: Sequence[Hotkey]) -> D
         bytes.fromhex(str(said["history_root"]))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise HistoryDiffers(where, "a statement about a history", signed.statement[:200]) from error
-    if found != (ROOT, cycle, cycle):
+    if found not in ((ROOT, cycle, cycle), (ROOT_ON_CHAIN, cycle, cycle)):
         raise HistoryDiffers(where, f"a statement about the history of {cycle} cycles", signed.statement[:200])
     return said
 
@@ -123,6 +124,12 @@ class FromEnds:
         self._unsigned: dict[int, Document] = {}
         """What has to be signed of the cycles that have ended."""
         self._last, self._root = 0, ""
+        self._chains: dict[int, ChainTerms | None] = {}
+        """Of the cycles that are planned and have not ended."""
+
+    def planned(self, plan: CyclePlanned) -> None:
+        """A cycle was planned; its end comes later."""
+        self._chains[plan.cycle] = plan.chain
 
     def end(self, end: CycleSealed | CycleAbandoned, body: bytes) -> None:
         """The next cycle has ended.
@@ -138,7 +145,7 @@ class FromEnds:
         for each in self._kept:
             if each.cycle == size:
                 each.check(root)
-        self._unsigned[size] = root_document(end, root)
+        self._unsigned[size] = root_document(end, root, self._chains.pop(size, None))
 
     def signed(self, signed: RootSigned) -> None:
         """What was signed of a cycle that has ended.

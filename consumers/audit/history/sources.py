@@ -20,7 +20,7 @@ from consumers.audit.history.checks import FromEnds, FromProofs, HistoryAudit, H
 from events import subjects
 from events.anchors import RootAnchored
 from events.codec import decode, decode_as
-from events.cycles import CycleAbandoned, CycleSealed
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.ids import CycleId, Hotkey
 from events.log import EventLog, Stored
 from events.public_api import NoAnswer, ask
@@ -51,8 +51,10 @@ async def audit_log(
         recorded = await recorded_anchors(log)
         anchored = await on_chain(chain, recorded)
         fold = FromEnds(check_keys(announced, pinned), kept, (*recorded_roots(recorded), *anchored.roots))
-        async for stored in _all(log, (subjects.SEALS, subjects.SIGNED_ROOTS)):
+        async for stored in _all(log, (subjects.PLANS, subjects.SEALS, subjects.SIGNED_ROOTS)):
             match decode(stored).event:
+                case CyclePlanned() as plan:
+                    fold.planned(plan)
                 case CycleSealed() | CycleAbandoned() as end:
                     fold.end(end, stored.body)
                 case RootSigned() as signed:
