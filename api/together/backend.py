@@ -38,7 +38,7 @@ def backend(
     async def main(stop: asyncio.Event) -> None:
         scheduling(context.obj, network, cycles, scoring).check()
         signing.key(context.obj.home)
-        anchoring.chain(network.network, network.netuid)
+        anchoring.chain(network.network, network.netuid, network.chain_endpoint)
         check_free(address)
         async with (
             context.obj.nats(log.nats_url) as nats_url,

@@ -63,7 +63,9 @@ def scheduler(
         work = scheduling(context.obj, network, cycles, scoring)
         work.check()
         key = signing.key(context.obj.home)
-        anchors = Anchors(anchoring.chain(network.network, network.netuid), anchoring.anchor_interval)
+        anchors = Anchors(
+            anchoring.chain(network.network, network.netuid, network.chain_endpoint), anchoring.anchor_interval
+        )
         async with context.obj.nats(log.nats_url) as url:
             at = replace(log, nats_url=url)
             await until(stop, _schedule_and_score(at, context.obj, work, key, anchors, until_cycle))

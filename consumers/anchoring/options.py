@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -33,14 +34,15 @@ class AnchorOptions:
         typer.Option(envvar="KINITRO_BACKEND_ANCHOR_INTERVAL_CYCLES", min=1, help="Cycles from anchor to anchor."),
     ] = 1
     anchor_endpoint: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            envvar="KINITRO_BACKEND_ANCHOR_ENDPOINT", help="Nodes, comma-separated; the network's own when absent."
+            envvar="KINITRO_BACKEND_ANCHOR_ENDPOINT",
+            help="Node to anchor through; several are used in turn. --chain-endpoint, or the network's, when absent.",
         ),
     ] = None
 
-    def chain(self, network: str, netuid: int | None) -> AnchorChain | None:
-        """The commitment that anchors are written to; None where none are.
+    def chain(self, network: str, netuid: int | None, nodes: Sequence[str] | None = None) -> AnchorChain | None:
+        """The commitment that anchors are written to; None where none are. `nodes`: those that miners are read from.
 
         Raises:
             Misused: the subnet, or where the chain is, is not said, or there is no such hotkey.
@@ -50,15 +52,17 @@ class AnchorOptions:
         if netuid is None:
             raise Misused("--anchor-wallet needs --netuid: on which subnet the hotkey is registered")
         try:
-            return AnchorChain(self._endpoints(network), netuid, hotkey(self.anchor_wallet, self.anchor_hotkey))
+            return AnchorChain(
+                self._endpoints(network, nodes), netuid, hotkey(self.anchor_wallet, self.anchor_hotkey)
+            )
         except WalletRefused as error:
             raise Misused(f"--anchor-wallet and --anchor-hotkey: {error}") from error
         except ValueError as error:
             raise Misused(f"--anchor-endpoint: {error}") from error
 
-    def _endpoints(self, network: str) -> list[str]:
-        if self.anchor_endpoint is not None:
-            return [each.strip() for each in self.anchor_endpoint.split(",") if each.strip()]
+    def _endpoints(self, network: str, nodes: Sequence[str] | None) -> Sequence[str]:
+        if named := self.anchor_endpoint or nodes:
+            return named
         try:
             return [endpoint_of(network)]
         except ValueError as error:

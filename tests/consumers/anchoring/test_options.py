@@ -29,25 +29,31 @@ def test_nothing_is_anchored_unless_a_wallet_is_named() -> None:
 
 
 def test_a_wallet_that_is_named_signs(wallet: str) -> None:
-    chain = AnchorOptions(anchor_wallet=wallet, anchor_endpoint=ENDPOINT).chain("finney", 7)
+    chain = AnchorOptions(anchor_wallet=wallet, anchor_endpoint=[ENDPOINT]).chain("finney", 7)
     assert chain is not None
     assert (chain.hotkey, chain.netuid) == (keypair("anchor").ss58_address, 7)
 
 
+def test_it_is_anchored_where_miners_are_read_unless_other_nodes_are_named(wallet: str) -> None:
+    assert AnchorOptions(anchor_wallet=wallet).chain("nowhere", 7, [ENDPOINT]) is not None
+    with pytest.raises(Misused, match="--anchor-endpoint"):
+        AnchorOptions(anchor_wallet=wallet, anchor_endpoint=["http://127.0.0.1:1"]).chain("finney", 7, [ENDPOINT])
+
+
 def test_the_subnet_must_be_said(wallet: str) -> None:
     with pytest.raises(Misused, match="--netuid"):
-        AnchorOptions(anchor_wallet=wallet, anchor_endpoint=ENDPOINT).chain("finney", None)
+        AnchorOptions(anchor_wallet=wallet, anchor_endpoint=[ENDPOINT]).chain("finney", None)
 
 
 @pytest.mark.parametrize(
     ("options", "network", "named"),
     [
-        ({"anchor_hotkey": "absent", "anchor_endpoint": ENDPOINT}, "finney", "--anchor-hotkey: hotkey absent"),
-        ({"anchor_endpoint": "http://127.0.0.1:1"}, "finney", "--anchor-endpoint"),
-        ({"anchor_endpoint": ","}, "finney", "--anchor-endpoint"),
+        ({"anchor_hotkey": "absent", "anchor_endpoint": [ENDPOINT]}, "finney", "--anchor-hotkey: hotkey absent"),
+        ({"anchor_endpoint": ["http://127.0.0.1:1"]}, "finney", "--anchor-endpoint"),
+        ({"anchor_endpoint": [","]}, "finney", "--anchor-endpoint"),
         ({}, "nowhere", "--network nowhere"),
     ],
 )
-def test_what_is_wrong_is_named(wallet: str, options: dict[str, str], network: str, named: str) -> None:
+def test_what_is_wrong_is_named(wallet: str, options: dict[str, str | list[str]], network: str, named: str) -> None:
     with pytest.raises(Misused, match=named):
         AnchorOptions(anchor_wallet=wallet, **options).chain(network, 7)  # type: ignore[arg-type]
