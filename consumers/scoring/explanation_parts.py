@@ -122,7 +122,7 @@ class Points(Value):
 class Weight(Value):
     """weight = exp((points - most) / temperature), divided by the sum of the same over all miners.
 
-    Who has `moved` is none of them, and `most` is the most points of the others.
+    Who has `moved` is none of them.
     """
 
     weight: str
