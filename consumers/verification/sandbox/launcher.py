@@ -226,7 +226,7 @@ def _become_policy(specification: dict[str, Any]) -> None:
     kernel.renounce_capabilities()
     kernel.filter_system_calls(seccomp.program(os.uname().machine))
     command: list[str] = specification["command"]
-    os.execve(command[0], command, {})  # noqa: S606  # no shell, and no environment
+    os.execve(command[0], command, specification["environment"])  # noqa: S606  # no shell
 
 
 def _limit_resources(limits: dict[str, Any]) -> None:

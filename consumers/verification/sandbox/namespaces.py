@@ -6,7 +6,7 @@ What keeps the policy in:
     files              a root of its own, read-only: the interpreter, numpy, the policy; a small scratch directory
     processes          a pid namespace that ends as one, and with whoever started it
     privileges         nobody, no capabilities, no new privileges, a filter of system calls (`seccomp`)
-    environment        empty; no terminal, no open file but the pipes
+    environment        nothing of ours; no terminal, no open file but the pipes
     resources          rlimits for each process; memory and processor time watched over all of them
 
 Memory is watched every 50 ms, so that many processes together may exceed it for a moment; the address space of each

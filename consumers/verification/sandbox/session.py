@@ -91,6 +91,9 @@ class KernelSession:
             return self._end(TooLarge(self._limits.answer_bytes, error.announced_bytes))
         except (asyncio.IncompleteReadError, ConnectionError):
             return await self._last_words()
+        except asyncio.CancelledError:
+            self._end(SandboxFailed("a question was given up before it was answered"))
+            raise
         return self._outcome_of(frame, time.monotonic() - began_s)
 
     def _outcome_of(self, frame: Frame, elapsed_s: float) -> Outcome:
