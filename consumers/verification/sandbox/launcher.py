@@ -144,11 +144,11 @@ def _init(specification: dict[str, Any], status_fd: int, alive: int) -> None:
         return  # our parent died before it could take us along
     os.close(alive)
     _build_root(specification)
+    kernel.hide_memory()
     policy = os.fork()
     if policy == 0:
         _guarded(lambda: _become_policy(specification), status_fd)
     kernel.renounce_capabilities()
-    kernel.hide_memory()
     for descriptor in (0, 1, 2):
         os.close(descriptor)
     while True:

@@ -123,9 +123,12 @@ async def probe(extra_packages: Sequence[Path] = ()) -> Namespaces | NoSandbox:
         _write_probe(Path(directory))
         async with sandbox.run(Path(directory), Limits()) as session:
             outcome = await session.ask(Question.RESET, b'{"task_config":{}}')
+            watched = isinstance(outcome, Answered) and (await session.usage()).processes > 0
     match outcome:
-        case Answered():
+        case Answered() if watched:
             return sandbox
+        case Answered():
+            return NoSandbox("memory cannot be watched: /proc hides other users' processes; mount it without hidepid")
         case SandboxFailed(reason):
             advice = "as root CAP_SYS_ADMIN is needed, as another user unprivileged user namespaces"
             return NoSandbox(f"a sandbox could not be built here ({advice}): {reason}")
@@ -135,7 +138,9 @@ async def probe(extra_packages: Sequence[Path] = ()) -> Namespaces | NoSandbox:
 
 def _write_probe(directory: Path) -> None:
     directory.chmod(0o755)  # the policy's user is another
-    directory.joinpath("policy.py").write_text(PROBE_POLICY)
+    policy = directory / "policy.py"
+    policy.write_text(PROBE_POLICY)
+    policy.chmod(0o644)
 
 
 def _check_readable(code_dir: Path) -> None:

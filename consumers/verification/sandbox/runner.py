@@ -48,8 +48,9 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
         kind, body = RAISED, _described(error)
     _write(answers, kind, 0, body)
-    if policy is not None:
-        _serve(policy, questions, answers)
+    if policy is None:
+        sys.exit(1)
+    _serve(policy, questions, answers)
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -26,11 +26,11 @@ from consumers.verification.sandbox.protocol import (
     TimedOut,
     TooLarge,
 )
-from consumers.verification.sandbox.usage import usage_below
+from consumers.verification.sandbox.usage import Usage, usage_below
 
 WATCH_EVERY_S = 0.05
-LAST_WORDS_S = 2.0
-"""How long after the end of its answers a policy's process may take to end too."""
+LAST_WORDS_S, LAST_ERRORS_S = 3.0, 1.0
+"""How long after the end of its answers a policy's process may take to end too, and what it printed to arrive."""
 STDERR_CHUNK_BYTES, STDERR_TAIL_BYTES, STDERR_PAUSE_S = 16_384, 4_096, 0.01
 """Output is read at 1.6 MB/s at most: a policy that writes faster waits, and we do not."""
 DETAIL_CHARS_MAX = 500
@@ -68,6 +68,10 @@ class KernelSession:
             self._number += 1
             self._pipes.questions.write(framed(question, self._number, body))
         return await self._outcome(Clock.ANSWER, self._limits.answer_s)
+
+    async def usage(self) -> Usage:
+        """What the policy's processes use now."""
+        return usage_below(await self._init)
 
     async def start(self) -> None:
         """Waits until the policy is loaded, or has ended."""
@@ -147,7 +151,7 @@ class KernelSession:
             self._end(TimedOut(Clock.CPU, self._limits.cpu_s))
             return
         try:
-            async with asyncio.timeout(LAST_WORDS_S):
+            async with asyncio.timeout(LAST_ERRORS_S):
                 await self._silent.wait()
         except TimeoutError:
             pass  # more was written than is worth waiting for
@@ -162,9 +166,13 @@ class KernelSession:
 
     async def watch(self) -> None:
         """Ends the policy when all its processes together use too much."""
-        init, limits = await self._init, self._limits
+        limits = self._limits
         while self._ended is None:
-            usage = usage_below(init)
+            try:
+                usage = await self.usage()
+            except OSError as error:
+                self._end(SandboxFailed(f"what the policy uses cannot be seen: {error}"))
+                return
             if usage.resident_bytes > limits.memory_bytes:
                 self._end(OutOfMemory(limits.memory_bytes, usage.resident_bytes))
             elif usage.cpu_s > limits.cpu_s:
