@@ -90,8 +90,10 @@ class Fetcher:
         answer = await self._asked(request, home)
         return Listing(answer["commit"], tuple(ListedFile(**file) for file in answer["files"]))
 
-    async def fetch(self, repo: str, listing: Listing, target: Path) -> tuple[SnapshotFile, ...]:
+    async def fetch(self, repo: str, listing: Listing, target: Path, home: Path) -> tuple[SnapshotFile, ...]:
         """All files, as `target`/files/name, read-only. What is there from an earlier attempt is kept.
+
+        `home`: as above.
 
         Raises:
             RepositoryRefused, HubTrouble
@@ -102,7 +104,7 @@ class Fetcher:
             "files": [asdict(file) for file in listing.files],
             "target": str(target),
         }
-        answer = await self._asked(request, target)
+        answer = await self._asked(request, home)
         return tuple(SnapshotFile(**file) for file in answer["files"])
 
     async def _asked(self, request: Mapping[str, Any], home: Path) -> dict[str, Any]:

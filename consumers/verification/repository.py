@@ -5,6 +5,7 @@
     cache_dir/<key>.partial/...      a copy that is being fetched, or that was when somebody was killed
     cache_dir/<key>.lock             held shared by who uses the copy, alone by who fetches or removes it
     cache_dir/room.lock              held while room is made
+    cache_dir/home/                  where huggingface_hub may keep what it likes to: nothing, so far
 
 A copy appears whole, by renaming. Several processes may share a cache.
 """
@@ -16,7 +17,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -80,8 +80,7 @@ class Repositories:
                 await self._fetch(repo, listing)
 
     async def _listing(self, repo: str, revision: str) -> Listing:
-        with tempfile.TemporaryDirectory(prefix="listing-", dir=self._dir) as home:
-            return await self._fetcher.listing(repo, revision, Path(home))
+        return await self._fetcher.listing(repo, revision, self._home())
 
     async def _fetch(self, repo: str, listing: Listing) -> None:
         entry = self._entry(repo, listing.commit)
@@ -91,11 +90,10 @@ class Repositories:
                 return  # somebody else was first
             try:
                 await self._reserve(partial, listing.size)
-                files = await self._fetcher.fetch(repo, listing, partial)
+                files = await self._fetcher.fetch(repo, listing, partial, self._home())
                 (partial / MANIFEST).write_text(
                     json.dumps({"repo": repo, "commit": listing.commit, "files": [asdict(file) for file in files]})
                 )
-                await asyncio.to_thread(shutil.rmtree, partial / "hub", ignore_errors=True)
                 await asyncio.to_thread(_sync, partial)
                 partial.rename(entry)
             finally:
@@ -136,6 +134,11 @@ class Repositories:
             )
         partial.mkdir()
         (partial / RESERVED).write_text(str(size))
+
+    def _home(self) -> Path:
+        home = self._dir / "home"
+        home.mkdir(exist_ok=True)
+        return home
 
     def _entry(self, repo: str, commit: str) -> Path:
         return self._dir / hashlib.sha256(f"{repo}\x00{commit}".encode()).hexdigest()

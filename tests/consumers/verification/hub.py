@@ -70,7 +70,10 @@ class Hub:
         app.router.add_get("/{repo:[^/]+/[^/]+}/resolve/{commit}/{name:.+}", self._resolve)
         store = web.Application(middlewares=[self._with_faults])
         store.router.add_get("/store/{sha256}", self._store)
-        self._runners = [web.AppRunner(each, access_log=None, shutdown_timeout=0.1) for each in (app, store)]
+        self._runners = [
+            web.AppRunner(each, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+            for each in (app, store)
+        ]
 
     async def __aenter__(self) -> Hub:
         for runner in self._runners:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ async def hub() -> AsyncIterator[Hub]:
 def cache(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "cache"
     assert not list(tmp_path.glob("cache/*.partial"))
-    assert not list(tmp_path.glob("cache/listing-*"))
+    assert not list(tmp_path.glob("cache/home/*"))
 
 
 def repositories(hub: Hub, cache: Path, *, limit_s: float = 60.0, room: int = REPO_BYTES_MAX) -> Repositories:
@@ -258,6 +259,43 @@ async def test_a_download_that_is_cancelled_leaves_nothing_and_can_be_done_again
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not [name for name in os.listdir(cache) if name.endswith(".partial")]
+    assert (await fetched(repositories(hub, cache))).commit == COMMIT
+
+
+FETCH = """
+import asyncio, sys
+from pathlib import Path
+from consumers.verification.fetcher import Fetcher
+from consumers.verification.repository import Repositories
+
+async def main(url, cache, commit):
+    source = Repositories(Path(cache), Fetcher(endpoint=url, repo_bytes_max=200_000), cache_bytes_max=200_000)
+    async with source.snapshot("miner/policy", commit):
+        pass
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_killed_process_leaves_no_half_copy_and_no_process(hub: Hub, cache: Path) -> None:
+    """The connection it had to the hub ends only with the process that fetches for it."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: object) -> object:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return request
+
+    hub.fault("/store/", wait, 1)  # type: ignore[arg-type]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", FETCH, hub.url, str(cache), COMMIT)
+    await begun.wait()
+    process.kill()
+    await process.wait()
+    await ended.wait()
+    assert [name for name in os.listdir(cache) if name.endswith(".partial")]
     assert (await fetched(repositories(hub, cache))).commit == COMMIT
 
 
