@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from consumers.verification.fetcher import Fetcher
 from consumers.verification.repository import Repositories, RepositorySnapshot
@@ -108,6 +109,17 @@ async def test_an_ambiguous_revision_is_the_miners(hub: Hub, cache: Path) -> Non
     assert await trouble(repositories(hub, cache), COMMIT[:8]) is Refusal.REVISION_AMBIGUOUS
 
 
+async def test_a_history_too_long_to_look_through_is_the_miners(hub: Hub, cache: Path) -> None:
+    """Else whoever commits often enough would never be checked."""
+
+    async def page(_request: web.Request) -> web.StreamResponse:
+        link = f'<{hub.url}/api/models/{REPO}/commits/main?p=1>; rel="next"'
+        return web.json_response([], headers={"Link": link})
+
+    hub.fault("/commits/", page)
+    assert await trouble(repositories(hub, cache), COMMIT[:8]) is Refusal.TOO_MANY_COMMITS
+
+
 @pytest.mark.parametrize("revision", ["0" * 40, "0" * 8, "main", "../../x", "ABCDEF12", "1234567"])
 async def test_an_unknown_revision_is_the_miners(hub: Hub, cache: Path, revision: str) -> None:
     assert await trouble(repositories(hub, cache), revision) is Refusal.REVISION_MISSING
@@ -121,10 +133,10 @@ async def test_a_missing_repository_is_the_miners(hub: Hub, cache: Path, repo: s
 @pytest.mark.parametrize("code", ["GatedRepo", "other"])
 @pytest.mark.parametrize("part", ["/tree/", "/resolve/"])
 async def test_a_repository_not_for_everybody_is_the_miners(hub: Hub, cache: Path, code: str, part: str) -> None:
-    async def gated(_request: object) -> object:
+    async def gated(_request: web.Request) -> web.StreamResponse:
         return refused(403, code)
 
-    hub.fault(part, gated)  # type: ignore[arg-type]
+    hub.fault(part, gated)
     assert await trouble(repositories(hub, cache)) is Refusal.NO_ACCESS
 
 
@@ -159,14 +171,11 @@ async def test_a_submodule_is_refused(hub: Hub, cache: Path, kind: str) -> None:
 
 
 async def test_too_many_files_are_refused(hub: Hub, cache: Path) -> None:
-    async def many(_request: object) -> object:
-        return answer
-
-    from aiohttp import web
+    async def many(_request: web.Request) -> web.StreamResponse:
+        return web.json_response(entries)
 
     entries = [{"type": "file", "path": f"{number}", "size": 1, "oid": "0" * 40} for number in range(1001)]
-    answer = web.json_response(entries)
-    hub.fault("/tree/", many, 1)  # type: ignore[arg-type]
+    hub.fault("/tree/", many, 1)
     assert await trouble(repositories(hub, cache)) is Refusal.TOO_MANY_FILES
 
 
@@ -218,13 +227,10 @@ async def test_a_hub_that_is_not_there_is_not_the_miners(hub: Hub, cache: Path) 
 async def test_content_that_is_not_what_was_listed_is_the_hubs(
     hub: Hub, cache: Path, part: str, fault: Handler
 ) -> None:
-    async def only_bodies(request: object) -> object:
-        from aiohttp import web
-
-        assert isinstance(request, web.Request)
+    async def only_bodies(request: web.Request) -> web.StreamResponse:
         return await (fault(request) if request.method == "GET" else hub._resolve(request))
 
-    hub.fault(part, only_bodies)  # type: ignore[arg-type]
+    hub.fault(part, only_bodies)
     assert await trouble(repositories(hub, cache)) is Trouble.HUB_UNTRUE
 
 
@@ -247,12 +253,12 @@ async def test_a_drip_ends_with_our_time(hub: Hub, cache: Path) -> None:
 async def test_a_download_that_is_cancelled_leaves_nothing_and_can_be_done_again(hub: Hub, cache: Path) -> None:
     begun = asyncio.Event()
 
-    async def wait(request: object) -> object:
+    async def wait(_request: web.Request) -> web.StreamResponse:
         begun.set()
         await asyncio.Event().wait()
-        return request
+        raise AssertionError
 
-    hub.fault("/store/", wait, 1)  # type: ignore[arg-type]
+    hub.fault("/store/", wait, 1)
     task = asyncio.create_task(fetched(repositories(hub, cache)))
     await begun.wait()
     task.cancel()
@@ -281,15 +287,14 @@ async def test_a_killed_process_leaves_no_half_copy_and_no_process(hub: Hub, cac
     """The connection it had to the hub ends only with the process that fetches for it."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def wait(request: object) -> object:
+    async def drip(request: web.Request) -> web.StreamResponse:
         begun.set()
         try:
-            await asyncio.Event().wait()
+            return await dripping(WEIGHTS)(request)
         finally:
             ended.set()
-        return request
 
-    hub.fault("/store/", wait, 1)  # type: ignore[arg-type]
+    hub.fault("/store/", drip, 1)
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", FETCH, hub.url, str(cache), COMMIT)
     await begun.wait()
     process.kill()
