@@ -83,6 +83,21 @@ COMMANDS = (
         ),
     ),
     Mounted("crypto", "producers.crypto_commands:crypto", "The key pair for which miners encrypt their endpoints."),
+    Mounted(
+        "miner",
+        "producers.miner.commands:miner",
+        "For miners: commit to a policy, and try its server before the backend does.",
+        Mounted(
+            "verify-endpoint",
+            "consumers.miner.commands:verify_endpoint",
+            "Try a policy server as an evaluation does: all calls, times and shapes; status 1 where it would fail.",
+        ),
+        Mounted(
+            "init",
+            "consumers.miner.commands:init",
+            "Write a policy server to begin with: a template, its README, requirements and Dockerfile.",
+        ),
+    ),
     Mounted("rules", "producers.rules.commands:rules", "The scoring rules: in force, and announced."),
     Mounted("db", "projectors.commands:db", "The database of read models."),
     Mounted("env", "sim.commands:env", "Environments."),

@@ -1,4 +1,4 @@
-"""The HTTP API: read models and the log in, JSON out. It never writes."""
+"""The HTTP API: read models and the log in, JSON out. It writes no events."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Resources
 from api.latest import LatestWeights, LatestWeightsFirst
+from api.replays import Replays
 from api.routes import (
     cycles,
+    diagnosis,
     environments,
     episodes,
     events,
@@ -43,7 +45,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models, log = ReadModels(settings), LogWatch(settings)
         latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
-        app.state.resources = Resources(settings, clock, models, log, latest, SealedTrees())
+        app.state.resources = Resources(settings, clock, models, log, latest, SealedTrees(), Replays(log.connected))
         try:
             yield
         finally:
@@ -66,6 +68,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         scores,
         miners,
         history,
+        diagnosis,
         environments,
         cycles,
         episodes,

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from api.latest import LatestWeights
+from api.replays import Replays
 from api.settings import ApiSettings
 from api.sources import LogWatch, ReadModels
 from api.trees import SealedTrees
@@ -24,6 +25,7 @@ class Resources:
     log: LogWatch
     latest: LatestWeights
     trees: SealedTrees
+    replays: Replays
 
 
 # Asynchronous although they wait for nothing: the framework would run plain functions in a thread.

@@ -23,6 +23,10 @@
 | `unknown-event`                     | 404    | the log has no event at this sequence                       |
 | `not-sealed`                        | 404    | the event is under no seal, and never will be               |
 | `not-yet-sealed`                    | 409    | the event's cycle has not ended                             |
+| `not-authentic`                     | 401    | not signed as it has to be; `reason` says what is wrong     |
+| `not-the-owner`                     | 403    | signed by another hotkey than that of the path              |
+| `body-too-large`                    | 413    | a signed request with more than 65,536 bytes                |
+| `no-ended-cycle`                    | 404    | the miner was in no cycle yet that has ended                |
 | `evidence-broken`                   | 500    | the log holds other events than a seal speaks of            |
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |

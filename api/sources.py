@@ -172,9 +172,17 @@ class LogWatch:
         Raises:
             LogUnavailable: not connected yet.
         """
+        return JetStreamLog(self.connected(), patience_s=patience_s)
+
+    def connected(self) -> Connection:
+        """The connection, for what is no event.
+
+        Raises:
+            LogUnavailable: not connected yet.
+        """
         if self._connection is None:
             raise LogUnavailable(self._reason)
-        return JetStreamLog(self._connection, patience_s=patience_s)
+        return self._connection
 
     async def _connect(self) -> None:
         tries = 0

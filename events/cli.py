@@ -131,7 +131,7 @@ def environment(*settings: object) -> dict[str, str]:
         for name, hint in typing.get_type_hints(type(group), include_extras=True).items():
             value = getattr(group, name)
             if value is not None:
-                variables[_envvar(hint)] = str(value)
+                variables[_envvar(hint)] = " ".join(value) if isinstance(value, list) else str(value)
     return variables
 
 

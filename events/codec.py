@@ -13,15 +13,18 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from events import upcasts
+from events.anchors import RootAnchored
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
+from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.for_people import ForPeople
 from events.log import Draft, Stored
+from events.metagraph import MetagraphRecorded
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
@@ -38,6 +41,7 @@ TYPES: dict[str, type[Event]] = {
         MinerCommitmentRejected,
         MinerDeparted,
         CyclePlanned,
+        MetagraphRecorded,
         CycleSeeded,
         CycleSealed,
         CycleAbandoned,
@@ -50,8 +54,11 @@ TYPES: dict[str, type[Event]] = {
         KeyAnnounced,
         RootSigned,
         WeightsSigned,
+        RootAnchored,
         RulesAnnounced,
         ShadowScored,
+        DiscoveryDegraded,
+        DiscoveryRestored,
     )
 }
 
@@ -60,6 +67,7 @@ UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     (MinerCommitmentChanged.type, 1): upcasts.in_the_clear,
     (CyclePlanned.type, 1): upcasts.plan_1,
     (CyclePlanned.type, 2): upcasts.plan_2,
+    (CyclePlanned.type, 3): upcasts.plan_3,
     (EpisodeCompleted.type, 1): upcasts.completed_1,
     (EpisodeForfeited.type, 1): upcasts.forfeited_1,
 }
@@ -139,7 +147,7 @@ def decode(stored: Stored) -> RecordedEvent[Event]:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedEvent(
-            f"event at sequence {stored.sequence} ({stored.subject}) cannot be read: {type(error).__name__}: {error}"
+            f"event at sequence {stored.sequence} ({stored.subject}) cannot be read: {told(error)}"
         ) from error
     return RecordedEvent(stored.sequence, stored.subject, stored.body, envelope)
 
@@ -156,6 +164,16 @@ def decode_as(kind: type[F], stored: Stored) -> RecordedEvent[F]:
             f"event at sequence {stored.sequence} ({stored.subject}) is a {recorded.event.type}, expected {kind.type}"
         )
     return recorded  # type: ignore[return-value]  # the check above narrows the payload, not the wrapper
+
+
+def told(error: BaseException) -> str:
+    """Why something is no event, on one line: a model that refuses fields tells each on three."""
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
+    found = error.errors(include_url=False)
+    first, more = found[0], len(found) - 1
+    place = ".".join(("data", *map(str, first["loc"])))
+    return f"{place}: {first['msg']}, found {first['input']!r:.100}" + (f"; and {more} more" if more else "")
 
 
 def _class_of(name: str, version: int, sequence: int) -> tuple[type[Event], int]:

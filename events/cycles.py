@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from events.event import Event, Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, EnvId
+from events.metagraph import ChainTerms
 from events.miners import Commitment
 from events.rules import ScoringRules
 from events.variation import VariationRanges
@@ -45,9 +46,12 @@ class CyclePlanned(Event):
     """
 
     type: ClassVar[str] = "kinitro.cycle.planned"
-    schema_version: ClassVar[int] = 3
+    schema_version: ClassVar[int] = 4
     cycle: Annotated[CycleId, Field(ge=1)]
     block: Annotated[int, Field(ge=0)]
+    """To which the plan is pinned: the roster is as it was then. Of a chain, the number of a finalized one."""
+    chain: ChainTerms | None
+    """Which chain's. None where miners come from a roster file, and blocks from the clock."""
     roster: tuple[RosterEntry, ...]
     environments: tuple[EnvId, ...]
     episodes_per_environment: Annotated[int, Field(ge=1)]

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import aiohttp
-import orjson
 
 from events.export import LINE_BYTES_MAX, Decoder, Encoder, ExportError, Sink, Trailer
 from events.ids import CycleId
 from events.log import Stored
+from events.public_api import refused
 
 PAGE_EVENTS = 100_000
 """How many events are asked for at once: some 70 MB."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 """An export takes as long as it takes, but not without a word."""
-
-PROBLEM_BYTES_MAX = 64 * 1024
 
 
 class ApiTrouble(ExportError):
@@ -71,8 +69,8 @@ async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink
     try:
         async with session.get(url, timeout=TIMEOUT, allow_redirects=False) as answer:
             if answer.status != 200:
-                raise ApiTrouble(f"{url} answered {answer.status}: {await _reason(answer)}")
-            async for line in _lines(answer.content.iter_any()):
+                raise ApiTrouble((await refused(answer, url)).refusal)
+            async for line in lines(answer.content.iter_any()):
                 if event := decoder.take(line):
                     sink.write(encoder.line(Stored(0, event.subject, event.body)))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -82,7 +80,7 @@ async def _page(session: aiohttp.ClientSession, url: str, encoder: Encoder, sink
     return decoder.end()
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Whole lines; what is left at the end, or too long to be a line, comes without its line feed."""
     rest = bytearray()
     async for chunk in chunks:
@@ -95,11 +93,3 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             break
     if rest:
         yield bytes(rest)
-
-
-async def _reason(answer: aiohttp.ClientResponse) -> str:
-    body = await answer.content.read(PROBLEM_BYTES_MAX)
-    try:
-        return str(orjson.loads(body)["detail"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return "not as our API would; is --api-url right?"

@@ -37,7 +37,7 @@ def append(drafts: Sequence[Draft], reply: str) -> bytes:
         if number == len(drafts):
             place, answer = f"{place}{_COMMIT}" if batch else "", f" {reply}"
         if draft.log_ends_at is not None:
-            place = f"{_LOG_ENDS_AT}: {draft.log_ends_at}\r\n"
+            place = f"{place}{_LOG_ENDS_AT}: {draft.log_ends_at}\r\n"
         header = f"NATS/1.0\r\n{place}{_EXPECTED}: {draft.expected_last}\r\n{ID_HEADER}: {draft.id}\r\n\r\n"
         size = len(header)
         pieces.append(f"HPUB {draft.subject}{answer} {size} {size + len(draft.body)}\r\n{header}".encode())

@@ -76,7 +76,7 @@ class Draft(NamedTuple):
     """An event to append. `expected_last` is the sequence of the last event at `subject`: 0 for none.
 
     With `log_ends_at` it is appended only while that is the sequence of the newest event of the whole log: for what
-    must not miss anything. Such an event is appended alone.
+    must not miss anything. In a batch it goes with the first, and holds for all of them.
     """
 
     subject: str
@@ -99,8 +99,8 @@ def check_drafts(drafts: Sequence[Draft]) -> None:
 
     Raises:
         TooLarge: more than `BATCH_MAX` events, one over `BODY_BYTES_MAX`, or all over `BATCH_BYTES_MAX`.
-        ValueError: a subject or an id that stands twice among the drafts or cannot go over the wire; one of several
-            drafts has `log_ends_at`.
+        ValueError: a subject or an id that stands twice among the drafts or cannot go over the wire; one that is
+            not the first has `log_ends_at`.
     """
     if len(drafts) > BATCH_MAX:
         raise TooLarge(f"{len(drafts)} events at once, the limit is {BATCH_MAX}: append them in parts")
@@ -115,8 +115,8 @@ def check_drafts(drafts: Sequence[Draft]) -> None:
         raise TooLarge(f"{total} bytes at once, the limit is {BATCH_BYTES_MAX}: append them in parts")
     if len({draft.subject for draft in drafts}) < len(drafts) or len({draft.id for draft in drafts}) < len(drafts):
         raise ValueError("two events of one append have the same subject or the same id: a subject holds one event")
-    if len(drafts) > 1 and any(draft.log_ends_at is not None for draft in drafts):
-        raise ValueError(f"{len(drafts)} events with log_ends_at: append such an event alone")
+    if any(draft.log_ends_at is not None for draft in drafts[1:]):
+        raise ValueError("log_ends_at goes with the first event of an append: it holds for all of them")
 
 
 class EventLog(Protocol):

@@ -51,7 +51,7 @@ class RootSigned(Event):
     The statement: `kind` "kinitro/root/1", `cycle`, `end` ("sealed" or "abandoned"), `first_sequence`,
     `last_sequence`, `tree_size` and `merkle_root` of the seal (null where abandoned), and `history_size` and
     `history_root`: the tree of RFC 6962 whose leaves are the exact bytes of the events that ended cycle 1, 2, ... up
-    to this one.
+    to this one. Where the plan names a chain, `kind` is "kinitro/root/2", with `genesis` and `netuid`.
     """
 
     type: ClassVar[str] = "kinitro.cycle.root_signed"
@@ -64,7 +64,8 @@ class WeightsSigned(Event):
     """The weights of a cycle as validators submit them.
 
     The statement: `kind` "kinitro/weights/1", `cycle`, `block`, `merkle_root`, and `weights`: for each miner, in the
-    order of the plan, `hotkey`, `uid`, `weight` (the exact decimal as text) and `u16`.
+    order of the plan, `hotkey`, `uid`, `weight` (the exact decimal as text) and `u16`. Where the plan names a chain,
+    `kind` is "kinitro/weights/2", with `genesis` and `netuid`.
     """
 
     type: ClassVar[str] = "kinitro.weights.signed"

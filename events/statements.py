@@ -17,6 +17,7 @@ from events.for_people import ForPeople
 from events.ids import Hotkey
 from events.keys import SigningKey, is_signed
 from events.merkle import MerkleTree
+from events.metagraph import ChainTerms
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.weights import WeightsComputed
 
@@ -24,6 +25,8 @@ Document = dict[str, Json]
 """A statement before it is text."""
 
 KEY, ROOT, WEIGHTS = "kinitro/key/1", "kinitro/root/1", "kinitro/weights/1"
+ROOT_ON_CHAIN, WEIGHTS_ON_CHAIN = "kinitro/root/2", "kinitro/weights/2"
+"""Of cycles about a chain: they name it, so that what is signed for one subnet is worth nothing on another."""
 
 
 class StatementError(ForPeople):
@@ -71,11 +74,14 @@ class History:
         self._tree.add(end)
 
 
-def root_document(end: CycleSealed | CycleAbandoned, history_root: str) -> Document:
-    """What `RootSigned` says. `history_root`: of the tree that ends with this cycle, in hex."""
+def root_document(end: CycleSealed | CycleAbandoned, history_root: str, chain: ChainTerms | None) -> Document:
+    """What `RootSigned` says.
+
+    `history_root`: of the tree that ends with this cycle, in hex; `chain`: as the cycle's plan has it.
+    """
     sealed = end if isinstance(end, CycleSealed) else None
     return {
-        "kind": ROOT,
+        **_kind_of(ROOT, ROOT_ON_CHAIN, chain),
         "cycle": end.cycle,
         "end": "sealed" if sealed else "abandoned",
         "first_sequence": sealed.first_sequence if sealed else None,
@@ -87,18 +93,18 @@ def root_document(end: CycleSealed | CycleAbandoned, history_root: str) -> Docum
     }
 
 
-def root_statement(end: CycleSealed | CycleAbandoned, history: History) -> str:
-    """The text of `RootSigned`; `history` ends with this cycle."""
+def root_statement(end: CycleSealed | CycleAbandoned, history: History, chain: ChainTerms | None) -> str:
+    """The text of `RootSigned`; `history` ends with this cycle, `chain` is that of its plan."""
     if end.cycle != history.size:
         raise ValueError(f"the history ends with cycle {history.size}, expected {end.cycle}")
-    return _text(root_document(end, history.root))
+    return _text(root_document(end, history.root, chain))
 
 
-def weights_document(weights: WeightsComputed) -> Document:
-    """What `WeightsSigned` says."""
+def weights_document(weights: WeightsComputed, chain: ChainTerms | None) -> Document:
+    """What `WeightsSigned` says. `chain`: as the cycle's plan has it."""
     u16 = dict(zip(weights.weights_u16.uids, weights.weights_u16.values, strict=True))
     return {
-        "kind": WEIGHTS,
+        **_kind_of(WEIGHTS, WEIGHTS_ON_CHAIN, chain),
         "cycle": weights.cycle,
         "block": weights.block,
         "merkle_root": weights.merkle_root,
@@ -109,9 +115,9 @@ def weights_document(weights: WeightsComputed) -> Document:
     }
 
 
-def weights_statement(weights: WeightsComputed) -> str:
+def weights_statement(weights: WeightsComputed, chain: ChainTerms | None) -> str:
     """The text of `WeightsSigned`."""
-    return _text(weights_document(weights))
+    return _text(weights_document(weights, chain))
 
 
 def key_document(key: Hotkey, ordinal: int, previous: Hotkey | None) -> Document:
@@ -189,6 +195,12 @@ def check_signed(signed: RootSigned | WeightsSigned, expected: str, keys: Sequen
             f" keys {', '.join(keys) or '(there is none)'}"
         )
     check(signed.statement, signed.signature)
+
+
+def _kind_of(alone: str, on_chain: str, chain: ChainTerms | None) -> Document:
+    if chain is None:
+        return {"kind": alone}
+    return {"kind": on_chain, "genesis": chain.genesis, "netuid": chain.netuid}
 
 
 def _kind(statement: str) -> str:

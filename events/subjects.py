@@ -2,6 +2,7 @@
 
 evt.miner.<hotkey>.<ordinal>                                    a miner's n-th event
 evt.cycle.<n>.plan                                              CyclePlanned
+evt.cycle.<n>.metagraph                                         MetagraphRecorded, of cycles about a chain
 evt.cycle.<n>.seed                                              CycleSeeded
 evt.cycle.<n>.episode.<uid>.<family>.<task>.<index>             the outcome
 evt.cycle.<n>.attempt.<uid>.<family>.<task>.<index>.<attempt>   EpisodeAttemptFailed
@@ -9,9 +10,11 @@ evt.cycle.<n>.seal                                              CycleSealed or C
 evt.weights.<n>                                                 WeightsComputed or WeightsWithheld
 evt.signed.root.<n>                                             RootSigned
 evt.signed.weights.<n>                                          WeightsSigned
+evt.anchor.<n>                                                  RootAnchored: cycle n's history root is on the chain
 evt.identity.<ordinal>                                          KeyAnnounced
 evt.rules.<n>                                                   RulesAnnounced, to count from cycle n
 evt.shadow.<n>.<m>                                              ShadowScored: cycle n under the rules for cycle m
+evt.discovery.<ordinal>                                         DiscoveryDegraded or DiscoveryRestored
 """
 
 from __future__ import annotations
@@ -19,10 +22,13 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Protocol
 
+from events.anchors import RootAnchored
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
+from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
+from events.metagraph import MetagraphRecorded
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
@@ -36,8 +42,10 @@ OUTCOMES = "evt.cycle.*.episode.>"
 WEIGHTS = "evt.weights.*"
 SIGNED = "evt.signed.>"
 SIGNED_ROOTS = "evt.signed.root.*"
+ANCHORS = "evt.anchor.*"
 IDENTITY = "evt.identity.*"
 RULES = "evt.rules.*"
+DISCOVERY = "evt.discovery.*"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
@@ -51,6 +59,10 @@ def cycle(number: CycleId) -> str:
 
 def plan(number: CycleId) -> str:
     return f"evt.cycle.{number}.plan"
+
+
+def metagraph(number: CycleId) -> str:
+    return f"evt.cycle.{number}.metagraph"
 
 
 def outcomes(number: CycleId) -> str:
@@ -78,6 +90,10 @@ def signed_weights(number: CycleId) -> str:
     return f"evt.signed.weights.{number}"
 
 
+def anchor(number: CycleId) -> str:
+    return f"evt.anchor.{number}"
+
+
 def identity(ordinal: int) -> str:
     return f"evt.identity.{ordinal}"
 
@@ -93,6 +109,10 @@ def shadow(number: CycleId, rules_from: CycleId) -> str:
 def shadows(number: CycleId) -> str:
     """The filter that selects what all announced rules would have given in one cycle."""
     return f"evt.shadow.{number}.*"
+
+
+def discovery(ordinal: int) -> str:
+    return f"evt.discovery.{ordinal}"
 
 
 class OfEpisode(Protocol):
@@ -172,6 +192,11 @@ def _(event: CyclePlanned) -> str:
 
 
 @subject_of.register
+def _(event: MetagraphRecorded) -> str:
+    return metagraph(event.cycle)
+
+
+@subject_of.register
 def _(event: CycleSeeded) -> str:
     return seed(event.cycle)
 
@@ -197,6 +222,11 @@ def _(event: WeightsSigned) -> str:
 
 
 @subject_of.register
+def _(event: RootAnchored) -> str:
+    return anchor(event.cycle)
+
+
+@subject_of.register
 def _(event: KeyAnnounced) -> str:
     return identity(event.ordinal)
 
@@ -209,3 +239,8 @@ def _(event: RulesAnnounced) -> str:
 @subject_of.register
 def _(event: ShadowScored) -> str:
     return shadow(event.cycle, event.rules_from_cycle)
+
+
+@subject_of.register(DiscoveryDegraded | DiscoveryRestored)
+def _(event: DiscoveryDegraded | DiscoveryRestored) -> str:
+    return discovery(event.ordinal)

@@ -23,6 +23,11 @@ def plan_2(data: Data) -> Data:
     return {**data, "roster": [in_the_clear(entry) for entry in data["roster"]]}
 
 
+def plan_3(data: Data) -> Data:
+    """There were only roster files."""
+    return {**data, "chain": None}
+
+
 def in_the_clear(data: Data) -> Data:
     """A commitment of before endpoints could be sealed: a miner's event of version 1, or an entry of a roster."""
     return {**data, "commitment": {**data["commitment"], "sealed_endpoint": None}}

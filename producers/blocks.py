@@ -18,11 +18,13 @@ _DOMAIN = b"kinitro/local-block/1\x00"
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of the chain. `hash` is 32 bytes as lower-case hex, without 0x."""
+    """A block of the chain. `hash` is 32 bytes as lower-case hex, without 0x; `genesis` is that of block 0."""
 
     number: int
     hash: str
     finalized: bool
+    genesis: str | None = None
+    """None where there is no chain."""
 
 
 class BlockSource(Protocol):

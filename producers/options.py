@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from events.chain.link import ChainLink, shown
 from events.cli import Misused
 from events.cycles import EpisodeTerms
 from events.ids import EnvId, split_env_id
@@ -53,20 +54,79 @@ def told(error: ValidationError) -> str:
     return f"--{OPTION_NAMES.get(name, name).replace('_', '-')}: {reason}"
 
 
+ENDPOINTS = {
+    "finney": "wss://entrypoint-finney.opentensor.ai:443",
+    "test": "wss://test.finney.opentensor.ai:443",
+    "local": "ws://127.0.0.1:9944",
+}
+"""A public node of each known network, and where one's own is on this machine."""
+
+
+@dataclass(frozen=True)
+class ChainPlace:
+    """A subnet, and the nodes through which it is read."""
+
+    endpoints: tuple[str, ...]
+    netuid: int
+
+
 @dataclass(frozen=True)
 class NetworkOptions(EndpointKeyOptions):
     """Which subnet this is about."""
 
     network: Annotated[
-        str, typer.Option(envvar="KINITRO_BACKEND_NETWORK", help="Name or URL of the chain; `local` has none.")
+        str,
+        typer.Option(envvar="KINITRO_BACKEND_NETWORK", help=f"Its chain: {', '.join(ENDPOINTS)}, or another name."),
     ] = "finney"
+    chain_endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="KINITRO_BACKEND_CHAIN_ENDPOINT",
+            help="Node of the chain, ws:// or wss://, in place of the network's; several are used in turn.",
+        ),
+    ] = None
     netuid: Annotated[
         int | None, typer.Option(envvar="KINITRO_BACKEND_NETUID", min=0, max=65535, help="The subnet's number.")
     ] = None
     roster: Annotated[
         Path | None,
-        typer.Option(envvar="KINITRO_BACKEND_ROSTER", help="TOML file of miners; followed while it changes."),
+        typer.Option(envvar="KINITRO_BACKEND_ROSTER", help="TOML file of miners, in place of a chain; followed."),
     ] = None
+
+    def place(self) -> Path | ChainPlace:
+        """Where miners come from: a roster file, or a chain.
+
+        Raises:
+            Misused: neither was named, or both, or half of one.
+        """
+        if self.roster is not None:
+            if self.chain_endpoint:
+                node = shown(self.chain_endpoint[0])
+                raise Misused(
+                    f"miners come from a roster ({self.roster}) or from a chain ({node}), not from both: leave out"
+                    " --roster or --chain-endpoint (KINITRO_BACKEND_ROSTER, KINITRO_BACKEND_CHAIN_ENDPOINT)"
+                )
+            return self.roster
+        if self.netuid is None:
+            raise Misused(
+                "no miners: name a roster file with --roster or KINITRO_BACKEND_ROSTER (its format is in the"
+                " README), or a subnet of a chain with --netuid or KINITRO_BACKEND_NETUID"
+            )
+        return ChainPlace(self._endpoints(), self.netuid)
+
+    def _endpoints(self) -> tuple[str, ...]:
+        known = [ENDPOINTS[self.network]] if self.network in ENDPOINTS else []
+        endpoints = self.chain_endpoint or known
+        if not endpoints:
+            raise Misused(
+                f"--network {self.network}: none of {', '.join(ENDPOINTS)}, whose nodes are known; name a node with"
+                " --chain-endpoint or KINITRO_BACKEND_CHAIN_ENDPOINT"
+            )
+        try:
+            ChainLink(endpoints)
+        except ValueError as error:
+            raise Misused(f"--chain-endpoint: {error}") from error
+        return tuple(endpoints)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,22 +12,29 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from events.chain.link import ChainLink
 from events.cli import Misused
 from events.connection import Connection
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
-from producers.blocks import ClockBlocks
+from producers.blocks import BlockSource, ClockBlocks
 from producers.cycles.master_key import read_or_create_master_key
 from producers.cycles.scheduler import run_cycle_once, run_scheduler
 from producers.cycles.settings import SchedulerSettings
 from producers.discovery.roster import RosterSource, read_roster
-from producers.options import CycleOptions, NetworkOptions, told
+from producers.discovery.source import MinerSource
+from producers.discovery.subtensor import SubtensorBlocks, SubtensorMetagraph
+from producers.discovery.subtensor_source import SubtensorSource
+from producers.options import ChainPlace, CycleOptions, NetworkOptions, told
 from producers.progress import DiscoveryTrouble, LeftOut, Progress, Retrying
 from producers.scoring_options import ScoringOptions
 
 GENESIS = datetime(2026, 1, 1, tzinfo=UTC)
 """Block 0 of networks that have no chain."""
+
+TELL_AGAIN_S = 60.0
+"""After so long the same trouble with the chain is told again."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +57,12 @@ class Scheduling:
             Misused: options that do not fit together.
             SecretRefused: the key's file.
         """
+        place = self.network.place()
         key = read_or_create_master_key(self.cycles.master_key_file or self.home / "master.key")
         try:
             return SchedulerSettings(
                 network=self.network.network,
+                netuid=place.netuid if isinstance(place, ChainPlace) else None,
                 environments=self.cycles.environment_ids(),
                 episodes_per_env=self.cycles.episodes_per_env,
                 terms=self.cycles.terms(),
@@ -71,20 +82,10 @@ class Scheduling:
         Raises:
             Misused, SecretRefused, RosterRefused: an option, or the file that it names.
         """
+        place = self.network.place()
         self.settings()
-        read_roster(self.roster())
-
-    def roster(self) -> Path:
-        """The file of miners.
-
-        Raises:
-            Misused: none was given.
-        """
-        if self.network.roster is None:
-            raise Misused(
-                "no miners: name a roster file with --roster or KINITRO_BACKEND_ROSTER (its format is in the README)"
-            )
-        return self.network.roster
+        if isinstance(place, Path):
+            read_roster(place)
 
 
 async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: CycleId | None) -> None:
@@ -94,17 +95,50 @@ async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: 
         Misused, SecretRefused: options.
         CycleError, LogError, QueueError, CodecError: as `run_scheduler`.
     """
-    blocks = ClockBlocks(scheduling.network.network, GENESIS)
-    roster = RosterSource(scheduling.roster(), blocks)
+    place = scheduling.network.place()
+    if isinstance(place, Path):
+        clock = ClockBlocks(scheduling.network.network, GENESIS)
+        await _run(connection, scheduling, until_cycle, clock, RosterSource(place, clock))
+        return
+    link = ChainLink(place.endpoints)
+    tell = _Teller()
+    blocks = SubtensorBlocks(link, tell=tell)
+    miners = SubtensorSource(SubtensorMetagraph(link, place.netuid, tell=tell))
+    try:
+        await _run(connection, scheduling, until_cycle, blocks, miners)
+    finally:
+        await link.close()
+
+
+async def _run(
+    connection: Connection,
+    scheduling: Scheduling,
+    until_cycle: CycleId | None,
+    blocks: BlockSource,
+    miners: MinerSource,
+) -> None:
     events_log, queue, settings = JetStreamLog(connection), JetStreamQueue(connection), scheduling.settings()
     if until_cycle is None:
         await run_scheduler(
-            log=events_log, queue=queue, blocks=blocks, miners=roster, settings=settings, report=_report
+            log=events_log, queue=queue, blocks=blocks, miners=miners, settings=settings, report=_report
         )
     else:
         await run_cycle_once(
-            until_cycle, log=events_log, queue=queue, blocks=blocks, miners=roster, settings=settings, report=_report
+            until_cycle, log=events_log, queue=queue, blocks=blocks, miners=miners, settings=settings, report=_report
         )
+
+
+class _Teller:
+    """Tells of chain trouble, and of the same not again and again."""
+
+    def __init__(self) -> None:
+        self._reason, self._at_s = "", -math.inf
+
+    def __call__(self, trouble: Exception) -> None:
+        reason, now_s = str(trouble), time.monotonic()
+        if reason != self._reason or now_s - self._at_s >= TELL_AGAIN_S:
+            self._reason, self._at_s = reason, now_s
+            _report(Retrying(reason))
 
 
 def _report(progress: Progress) -> None:

@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from consumers.miner.template_files import FILES as TEMPLATE_FILES
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
@@ -51,11 +53,12 @@ def test_every_package_is_in_the_distribution() -> None:
     assert packages | {"kinitro.py"} == included
 
 
-def test_a_built_wheel_contains_every_model(tmp_path: Path) -> None:
+def test_a_built_wheel_contains_every_model_and_the_template(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert ran.returncode == 0, ran.stderr
     [wheel] = tmp_path.glob("*.whl")
     models = {path.relative_to(ROOT).as_posix() for path in (ROOT / "sim").rglob("*.xml")}
     assert models, "there are models beside the tasks"
-    assert models <= set(zipfile.ZipFile(wheel).namelist())
+    template = {f"consumers/miner/template/{name}" for name in TEMPLATE_FILES}
+    assert models | template <= set(zipfile.ZipFile(wheel).namelist())

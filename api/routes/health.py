@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
@@ -9,11 +10,15 @@ from pydantic import BaseModel, Field
 
 from api.dependencies import All, Resources
 from api.problems import Problem
+from events.codec import CodecError
+from events.discovery import DegradedCode
 from events.log import LogError
+from events.newest import discovery_trouble
 from projectors.operations import ProjectionStatus, projection_statuses
 
 router = APIRouter(tags=["health"])
 
+DISCOVERY = "discovery"
 MISSING = "it is not there yet: start a projector"
 
 
@@ -25,6 +30,14 @@ class ProjectionHealth(BaseModel):
     error: str | None
 
 
+class DiscoveryHealth(BaseModel):
+    """The chain cannot be read: since when, and why. Miners stay as they were, and no new cycle is planned."""
+
+    since: datetime
+    code: DegradedCode
+    detail: str
+
+
 class Health(BaseModel):
     """`degraded` names the parts that are not as they should be."""
 
@@ -32,6 +45,7 @@ class Health(BaseModel):
     database: Literal["connected", "unavailable"]
     log: Literal["connected", "unavailable"]
     projections: dict[str, ProjectionHealth]
+    discovery: Annotated[DiscoveryHealth | None, Field(description="null while nothing is wrong, as far as is known")]
     degraded: list[str]
 
 
@@ -57,9 +71,9 @@ async def health(resources: All, response: Response) -> Health:
 
 @router.get("/readyz", responses={503: {"model": Health}})
 async def readyz(resources: All, response: Response) -> Health:
-    """503 also while a projection has stopped or is too far behind."""
+    """503 also while a projection has stopped or is too far behind. What there is can be served without the chain."""
     found = await _look(resources)
-    response.status_code = 200 if found.status == "healthy" else 503
+    response.status_code = 200 if set(found.degraded) <= {DISCOVERY} else 503
     return found
 
 
@@ -72,12 +86,15 @@ async def _look(resources: Resources) -> Health:
     }
     away = [name for name, found in (("database", states), ("log", end)) if found is None]
     behind = [f"projection {name}" for name, it in projections.items() if _is_bad(it, resources.settings.lag_max)]
+    discovery = None if end is None else await _discovery(resources)
+    degraded = behind + ([DISCOVERY] if discovery else [])
     return Health(
-        status="unhealthy" if away else "degraded" if behind else "healthy",
+        status="unhealthy" if away else "degraded" if degraded else "healthy",
         database="unavailable" if states is None else "connected",
         log="unavailable" if end is None else "connected",
         projections=projections,
-        degraded=away + behind,
+        discovery=discovery,
+        degraded=away + degraded,
     )
 
 
@@ -86,6 +103,14 @@ async def _log_end(resources: Resources) -> int | None:
         return await resources.log.last_sequence()
     except LogError:
         return None
+
+
+async def _discovery(resources: Resources) -> DiscoveryHealth | None:
+    try:
+        found = await resources.log.ask(discovery_trouble)
+    except (Problem, LogError, CodecError):
+        return None
+    return found and DiscoveryHealth(since=found.time, code=found.event.code, detail=found.event.detail)
 
 
 async def _states(resources: Resources, end: int | None) -> list[ProjectionStatus] | None:

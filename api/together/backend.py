@@ -9,6 +9,7 @@ import typer
 
 from api.commands import ApiOptions
 from api.together.roles import Group, check_free, check_servers, scheduling, variables
+from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
 from events.cli import LogOptions, ProcessOptions, options, run
@@ -28,6 +29,7 @@ def backend(
     cycles: CycleOptions,
     scoring: ScoringOptions,
     signing: SigningOptions,
+    anchoring: AnchorOptions,
     executor: ExecutorOptions,
     process: ProcessOptions,
 ) -> None:
@@ -36,6 +38,7 @@ def backend(
     async def main(stop: asyncio.Event) -> None:
         scheduling(context.obj, network, cycles, scoring).check()
         signing.key(context.obj.home)
+        anchoring.chain(network.network, network.netuid, network.chain_endpoint)
         check_free(address)
         async with (
             context.obj.nats(log.nats_url) as nats_url,
@@ -44,7 +47,7 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, signing, executor, process)
+            settings = (address, network, cycles, scoring, signing, anchoring, executor, process)
             group = Group(variables(context.obj, *urls, *settings))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name))

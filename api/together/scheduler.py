@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from api.together.home import Home
 from api.together.roles import scheduling
+from consumers.anchoring.chain import AnchorChain
+from consumers.anchoring.handler import run_anchoring
+from consumers.anchoring.options import AnchorOptions
 from consumers.scoring.handler import run_scoring
 from consumers.signing.commands import SigningOptions
 from consumers.signing.handler import run_signing
@@ -25,6 +28,21 @@ from producers.scheduling import Scheduling, schedule
 from producers.scoring_options import ScoringOptions
 
 
+@dataclass(frozen=True)
+class Anchors:
+    """Where history roots are anchored, if anywhere."""
+
+    chain: AnchorChain | None
+    interval: int
+
+    def begun(self, nats_url: str, stop: asyncio.Event, replicas: int) -> list[asyncio.Future[None]]:
+        """What anchors until `stop`, or nothing."""
+        if self.chain is None:
+            return []
+        run = run_anchoring(nats_url, self.chain, stop, interval=self.interval, replicas=replicas)
+        return [asyncio.ensure_future(run)]
+
+
 @options
 def scheduler(
     context: typer.Context,
@@ -33,6 +51,7 @@ def scheduler(
     cycles: CycleOptions,
     scoring: ScoringOptions,
     signing: SigningOptions,
+    anchoring: AnchorOptions,
     process: ProcessOptions,
     until_cycle: Annotated[
         int | None, typer.Option(min=1, help="End when this cycle is scored, instead of going on for ever.")
@@ -44,15 +63,18 @@ def scheduler(
         work = scheduling(context.obj, network, cycles, scoring)
         work.check()
         key = signing.key(context.obj.home)
+        anchors = Anchors(
+            anchoring.chain(network.network, network.netuid, network.chain_endpoint), anchoring.anchor_interval
+        )
         async with context.obj.nats(log.nats_url) as url:
             at = replace(log, nats_url=url)
-            await until(stop, _schedule_and_score(at, context.obj, work, key, until_cycle))
+            await until(stop, _schedule_and_score(at, context.obj, work, key, anchors, until_cycle))
 
     run(main, process.log_level)
 
 
 async def _schedule_and_score(
-    log: LogOptions, home: Home, work: Scheduling, key: SigningKey, until_cycle: int | None
+    log: LogOptions, home: Home, work: Scheduling, key: SigningKey, anchors: Anchors, until_cycle: int | None
 ) -> None:
     """All in one process: scoring and signing are a few seconds of work once a cycle, and nobody forgets them."""
     assert log.nats_url is not None
@@ -62,6 +84,7 @@ async def _schedule_and_score(
         beside = [
             asyncio.ensure_future(run_scoring(log.nats_url, done, replicas=log.replicas)),
             asyncio.ensure_future(run_signing(log.nats_url, key, done, replicas=log.replicas)),
+            *anchors.begun(log.nats_url, done, log.replicas),
         ]
         conducting = asyncio.ensure_future(_conduct(connection, work, until_cycle))
         try:

@@ -9,6 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from consumers.audit.case import (
+    CannotAudit,
     Case,
     Claim,
     NeverRan,
@@ -26,9 +27,9 @@ from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import EpisodeKey
 from events.log import EventLog
+from events.public_api import Answer, NoAnswer, ask
 from events.traces import TraceStore, TracesUnavailable
 
-API_TIMEOUT_S = 30.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 Document = dict[str, Any]
@@ -120,25 +121,13 @@ class ApiSource:
         )
 
     async def _get(self, path: str) -> bytes:
-        url = f"{self._base_url}{path}"
-        timeout = aiohttp.ClientTimeout(total=API_TIMEOUT_S)
         try:
-            async with self._session.get(url, timeout=timeout, allow_redirects=False) as answer:
-                body = await _bounded(answer)
-                if answer.status == 200:
-                    return body
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise SourceAway(f"{url}: {type(error).__name__}: {error}; is --api-url right?") from error
-        raise _refusal(url, answer.status, body)
-
-
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > ANSWER_BYTES_MAX:
-            raise SourceAway(f"{answer.url}: the answer has more than {ANSWER_BYTES_MAX} bytes")
-    return bytes(body)
+            answer = await ask(self._session, f"{self._base_url}{path}", bytes_max=ANSWER_BYTES_MAX)
+        except NoAnswer as error:
+            raise SourceAway(str(error)) from error
+        if answer.status == 200:
+            return answer.body
+        raise _refusal(answer)
 
 
 def not_yet_public(key: EpisodeKey) -> NotYetPublic:
@@ -178,21 +167,18 @@ def _document(body: bytes) -> Document:
     return document
 
 
-def _refusal(url: str, status: int, body: bytes) -> Exception:
-    """What a problem of the API means here. Kinds: see `api/problems.py`."""
-    try:
-        problem = orjson.loads(body)
-        kind, detail = str(problem["type"]).rpartition(":")[2], str(problem["detail"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        return SourceAway(f"{url} answered {status}, not as our API would; is --api-url right?")
-    match kind:
+def _refusal(answer: Answer) -> CannotAudit:
+    """What a problem of the API means here."""
+    problem = answer.problem
+    match problem and problem.kind:
         case "unknown-cycle" | "unknown-episode":
-            return NoSuchEpisode(detail)
+            kind: type[CannotAudit] = NoSuchEpisode
         case "trace-not-yet-public":
-            return NotYetPublic(detail)
+            kind = NotYetPublic
         case "trace-gone":
-            return TraceGone(detail)
+            kind = TraceGone
         case "no-trace":
-            return NeverRan(detail)
+            kind = NeverRan
         case _:
-            return SourceAway(f"{url} answered {status}: {detail}")
+            return SourceAway(answer.refusal)
+    return kind(problem.detail if problem else "")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 import aiohttp
-import orjson
 from pydantic import BaseModel, ValidationError
 
+from events import public_api
 from events.cli import Misused
 
-API_TIMEOUT_S = 30.0
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 A = TypeVar("A", bound=BaseModel)
@@ -20,19 +19,13 @@ async def ask(session: aiohttp.ClientSession, url: str, kind: type[A]) -> A:
     """The answer.
 
     Raises:
-        Misused: there is none: the API's own reason, or that this is no API of ours.
+        NoAnswer: there is none.
+        Misused: it refuses, and says why; or it is no API of ours.
     """
-    timeout = aiohttp.ClientTimeout(total=API_TIMEOUT_S)
+    answer = await public_api.ask(session, url, bytes_max=ANSWER_BYTES_MAX)
+    if answer.status != 200:
+        raise Misused(answer.problem.detail if answer.problem else answer.refusal)
     try:
-        async with session.get(url, timeout=timeout, allow_redirects=False) as answer:
-            status, body = answer.status, await answer.content.read(ANSWER_BYTES_MAX)
-            while not answer.content.at_eof() and len(body) < ANSWER_BYTES_MAX:
-                body += await answer.content.read(ANSWER_BYTES_MAX - len(body))
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise Misused(f"{url}: {type(error).__name__}: {error}; is --api-url right?") from error
-    try:
-        if status == 200:
-            return kind.model_validate_json(body)
-        raise Misused(str(orjson.loads(body)["detail"]))
-    except (ValidationError, orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise Misused(f"{url} answered {status}, not as our API would; is --api-url right?") from error
+        return kind.model_validate_json(answer.body)
+    except ValidationError as error:
+        raise Misused(answer.refusal) from error

@@ -26,7 +26,8 @@ def view(it: Explanation) -> RenderableType:
         f" rank {it.weight.rank} of {it.weight.miners}",
         style="bold",
     )
-    points = Text(f"{it.points.published} points ({it.points.formula}); the most, {it.points.most}: {_best(it)}")
+    counted = "1 point" if it.points.published == "1" else f"{it.points.published} points"
+    points = Text(f"{counted} ({it.points.formula}); the most, {it.points.most}: {_best(it)}")
     won = [Text(f"won {{{', '.join(subset)}}}", style="green") for subset in it.subsets.largest_won[:EXAMPLES]]
     lines: list[RenderableType] = [
         head,

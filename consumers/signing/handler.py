@@ -15,12 +15,13 @@ from consumers.catching_up import CatchingUp, run_catching_up
 from consumers.signing.identity import SOURCE, check_not_replaced, take_up
 from events import subjects
 from events.codec import decode, decode_as, draft
-from events.cycles import CycleAbandoned, CycleSealed
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.envelope import RecordedEvent
 from events.event import Event
 from events.ids import CycleId, Hotkey
 from events.keys import SigningKey
-from events.log import Conflict, EventLog
+from events.log import Conflict, EventLog, Stored
+from events.metagraph import ChainTerms
 from events.signed import RootSigned, WeightsSigned
 from events.statements import History, StatementDiffers, check_signed, root_statement, sign, weights_statement
 from events.weights import WeightsComputed, WeightsWithheld
@@ -59,21 +60,25 @@ class Signing(CatchingUp):
     async def _settle(self, recorded: RecordedEvent[Event]) -> None:
         result = recorded.event
         assert isinstance(result, WeightsComputed | WeightsWithheld), f"a {result.type} stands at {recorded.subject}"
-        await self._settle_root(result.cycle)
+        seal = await self._there(subjects.seal(result.cycle), result.cycle)
+        plan = await self._there(subjects.plan(result.cycle), result.cycle)
+        chain = decode_as(CyclePlanned, plan).event.chain
+        await self._settle_root(result.cycle, seal, chain)
         if isinstance(result, WeightsComputed):
-            await self._settle_statement(WeightsSigned, weights_statement(result), recorded, result.cycle)
+            await self._settle_statement(WeightsSigned, weights_statement(result, chain), recorded, result.cycle)
 
-    async def _settle_root(self, cycle: CycleId) -> None:
-        stored = await self._events.last(subjects.seal(cycle))
+    async def _there(self, subject: str, cycle: CycleId) -> Stored:
+        stored = await self._events.last(subject)
         if stored is None:
-            raise StatementDiffers(
-                f"cycle {cycle} has a result, but the log has no {subjects.seal(cycle)}: restore it"
-            )
+            raise StatementDiffers(f"cycle {cycle} has a result, but the log has no {subject}: restore it")
+        return stored
+
+    async def _settle_root(self, cycle: CycleId, stored: Stored, chain: ChainTerms | None) -> None:
         seal = decode(stored)
         assert isinstance(seal.event, CycleSealed | CycleAbandoned), f"a {seal.event.type} stands at {seal.subject}"
         if self._history.size < cycle:  # a call before this one may have been cut off after it
             self._history.add(cycle, stored.body)
-        await self._settle_statement(RootSigned, root_statement(seal.event, self._history), seal, cycle)
+        await self._settle_statement(RootSigned, root_statement(seal.event, self._history, chain), seal, cycle)
 
     async def _settle_statement(
         self, kind: type[S], statement: str, cause: RecordedEvent[Event], cycle: CycleId

@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from consumers.validator.facts import Facts
+from events.chain.submission import ERA_BLOCKS
 from events.ids import CycleId
 
-ERA_BLOCKS = 16
-"""For so long a transaction of ours is valid after it was signed."""
 LOST_AFTER_BLOCKS = 2 * ERA_BLOCKS
 """Counted from the head as one node knows it, which may be some blocks behind another's."""
 

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from consumers.validator.attempt import ERA_BLOCKS, Pairs
+from consumers.validator.attempt import Pairs
 from consumers.validator.facts import Commit, Facts, Us
 from events.chain.link import ChainLink
 from events.chain.reads import finalized_hash, hash_of, head_hash, number_of
-from events.chain.trouble import ChainTrouble, NoSubnet, Reorganised
+from events.chain.submission import ERA_BLOCKS, SUBMIT_S, Fate, submit
+from events.chain.trouble import NoSubnet, Reorganised
 from events.ids import Hotkey
 
 if TYPE_CHECKING:
+    import bittensor as bt
+
     from events.chain.sdk import Node
 
 U16_MAX = 65_535
 PALLET = "SubtensorModule"
-SUBMIT_S = 180.0
-"""Until a submission is finalized; usually that takes half a minute."""
 
 
 class SubnetChain:
-    """One subnet, for one hotkey. A submission has a connection of its own: no nonce is left over from another."""
+    """One subnet, for one hotkey."""
 
     def __init__(
         self, endpoints: Sequence[str], netuid: int, keypair: Any, *, submit_s: float = SUBMIT_S, **times: float
@@ -55,13 +56,15 @@ class SubnetChain:
 
         What went wrong says nothing of their fate: look at the chain.
         """
-        link = ChainLink(self._endpoints, answer_s=self._submit_s)
-        try:
-            return await link.call(lambda node: _submit(node, self._netuid, weights, version_key, self._keypair))
-        except ChainTrouble as trouble:
-            return str(trouble)
-        finally:
-            await link.close()
+
+        async def action(client: bt.Client) -> bt.ExtrinsicResult:
+            import bittensor as bt
+
+            intent = bt.SetWeights(netuid=self._netuid, weights=dict(weights), version_key=version_key)
+            return await client.execute(intent, self._keypair, period=ERA_BLOCKS, wait_for_finalization=True)
+
+        sent = await submit(self._endpoints, action, limit_s=self._submit_s)
+        return None if sent.fate is Fate.FINALIZED else sent.detail
 
     async def close(self) -> None:
         await self._link.close()
@@ -134,15 +137,3 @@ def on_chain(weights: Mapping[int, int], weight_max: int) -> Pairs:
     if weight_max < U16_MAX:
         values = clip_to_max_weight(values, weight_max / U16_MAX)
     return tuple(zip(*normalize(uids, values), strict=True))
-
-
-async def _submit(node: Node, netuid: int, weights: Mapping[int, int], version_key: int, keypair: Any) -> str | None:
-    import bittensor as bt
-
-    client = bt.Client(node.endpoint, substrate=node)
-    intent = bt.SetWeights(netuid=netuid, weights=dict(weights), version_key=version_key)
-    result = await client.execute(intent, keypair, period=ERA_BLOCKS, wait_for_finalization=True)
-    if result.success:
-        return None
-    name = f"{result.error.name}: " if result.error is not None and result.error.name else ""
-    return f"{name}{result.message}"

@@ -12,8 +12,9 @@ from consumers.validator.backend import Backend
 from consumers.validator.chain import SubnetChain
 from consumers.validator.rounds import Outcome
 from consumers.validator.validator import Settings, Validator
+from events.chain import wallets
+from events.chain.networks import endpoint_of
 from events.cli import Misused, ProcessOptions, Servers, options, run, until
-from events.for_people import ForPeople
 from events.ids import Hotkey
 from sim.versions import PROCESS_ENVIRONMENT
 
@@ -26,10 +27,6 @@ FAILED = 1
 HOW_TO_PIN = (
     "the key in force is at GET /v1/identity of the backend; ask the operator by other means whether it is theirs"
 )
-
-
-class WalletRefused(ForPeople):
-    """There is no such hotkey, or it cannot be unlocked."""
 
 
 @options
@@ -82,7 +79,7 @@ def validate(
     settings = Settings(
         backend_key=_address(backend_key), netuid=netuid, home=servers.home, episodes=episodes, dry_run=dry_run
     )
-    chain = _chain(chain_endpoint or [_endpoint(network)], netuid, _hotkey(wallet_name, hotkey_name))
+    chain = _chain(chain_endpoint or [_endpoint(network)], netuid, wallets.hotkey(wallet_name, hotkey_name))
     if episodes:
         os.environ.update(PROCESS_ENVIRONMENT)  # for the processes that simulate
     refused: list[str] = []
@@ -120,10 +117,8 @@ def _address(text: str) -> Hotkey:
 
 
 def _endpoint(network: str) -> str:
-    from bittensor.settings import resolve_endpoint
-
     try:
-        return resolve_endpoint(network)[1]
+        return endpoint_of(network)
     except ValueError as error:
         raise Misused(f"--network {network}: {error}") from error
 
@@ -133,17 +128,3 @@ def _chain(endpoints: list[str], netuid: int, keypair: Any) -> SubnetChain:
         return SubnetChain(endpoints, netuid, keypair)
     except ValueError as error:
         raise Misused(f"--chain-endpoint: {error}") from error
-
-
-def _hotkey(wallet: str, name: str) -> Any:
-    """The key pair of the SDK's wallet. An encrypted one asks for its password, or reads it from its own variable."""
-    import bittensor as bt
-    from bittensor.keyfiles import KeyfileError, WrongPasswordError
-
-    try:
-        return bt.Wallet(wallet, name).hotkey
-    except (KeyfileError, WrongPasswordError, OSError, ValueError) as error:
-        raise WalletRefused(
-            f"hotkey {name} of wallet {wallet}: {error}; name one of ~/.bittensor/wallets with --wallet-name and"
-            " --hotkey-name, or make one with `btcli wallet new-hotkey`"
-        ) from error

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from events.chain.trouble import ChainTrouble, NoConnection
+from events.chain.reads import hash_of
+from events.chain.trouble import ChainTrouble, NoConnection, OtherChain
 
 if TYPE_CHECKING:
     from events.chain.sdk import Node
@@ -39,6 +40,7 @@ class ChainLink:
         self._turn = 0
         self._node: Node | None = None
         self._connecting = asyncio.Lock()
+        self._genesis: str | None = None
 
     async def call(self, action: Callable[[Node], Awaitable[T]]) -> T:
         """What `action` makes of a node.
@@ -73,7 +75,7 @@ class ChainLink:
 
         node = Node(endpoint)
         try:
-            await _within(self._connect_s, "connect", node, Node.connect)
+            await _within(self._connect_s, "connect", node, self._enter)
         except ChainTrouble:
             self._turn += 1
             await node.leave()
@@ -82,6 +84,16 @@ class ChainLink:
             await node.leave()
             raise
         return node
+
+    async def _enter(self, node: Node) -> None:
+        await node.connect()
+        genesis = await hash_of(node, 0)
+        if self._genesis not in (None, genesis):
+            raise OtherChain(
+                f"chain node {shown(node.endpoint)} serves the chain {genesis}, expected {self._genesis} as the node"
+                " before it; name endpoints of one chain only"
+            )
+        self._genesis = genesis
 
 
 async def _within(limit_s: float, what: str, node: Node, action: Callable[[Node], Awaitable[T]]) -> T:

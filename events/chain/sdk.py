@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -21,6 +23,9 @@ from events.chain.trouble import (
     StatePruned,
 )
 
+# It logs each of its tries. We tell of trouble ourselves, and not of every try.
+logging.getLogger("bittensor.transport").setLevel(logging.CRITICAL)
+
 CLOSE_S = 2.0
 
 ERRORS = (bt.BittensorError, SubstrateRequestException, OSError, ValueError, KeyError, TypeError)
@@ -29,6 +34,7 @@ ERRORS = (bt.BittensorError, SubstrateRequestException, OSError, ValueError, Key
 _PRUNED = ("State discarded", "State already discarded")
 _UNKNOWN_BLOCK = ("UnknownBlock", "Header was not found", "Block not found", "no block at height", "no header for")
 _LACKING = ("Exported method", "Method not found")
+_URL = re.compile(r"""([a-z][a-z0-9+.-]*://)(?:[^\s/@]*@)?([^\s/?#'"]*)[^\s'"]*""")
 _BROKEN = ("RPC session closed", "Connection lost", "Connection dropped", "could not connect", "connection closed")
 
 
@@ -62,8 +68,11 @@ class Node(bt.RpcSubstrate):
 
 
 def trouble(endpoint: str, error: Exception) -> ChainTrouble:
-    """What an error of the SDK means. Where its class does not tell, its text does: there is nothing else."""
-    text = str(error)[:300]
+    """What an error of the SDK means. Where its class does not tell, its text does: there is nothing else.
+
+    Of URLs in it only scheme and host stay: the rest of an endpoint is often a key.
+    """
+    text = _URL.sub(r"\1\2", str(error))[:300]
     node = f"chain node {endpoint}"
     if isinstance(error, (bt.RpcConnectionError, bt.ConnectionNotReady, OSError)) or _is_in(text, _BROKEN):
         return NoConnection(f"{node} cannot be reached: {text}; check the endpoint, or name another one too")

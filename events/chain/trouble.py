@@ -6,6 +6,7 @@ ChainTrouble            the chain cannot be read, or not now
 ├── Reorganised         the block that was read is not, or no longer, in the node's chain
 ├── RuntimeUnsuited     the chain's runtime lacks what is read, or says it in another form
 ├── NodeRefused         the node answers with an error of its own
+├── OtherChain          the node serves another chain than the node before it
 └── NoSubnet            there is no such netuid
 """
 
@@ -36,6 +37,10 @@ class RuntimeUnsuited(ChainTrouble):
 
 class NodeRefused(ChainTrouble):
     """The node answers with an error."""
+
+
+class OtherChain(ChainTrouble):
+    """The node serves another chain than the one that was read first: endpoints of two chains were named."""
 
 
 class NoSubnet(ChainTrouble):

@@ -6,8 +6,10 @@ anywhere and started again, any number of times and in any number of places at o
 
 CycleError
 ├── NothingToEvaluate   there is no plan, and none can be made now
+├── ChainAway           there is no plan, and the chain that it needs cannot be read
 ├── OutOfTurn           the cycle before it has not ended
 ├── ForeignSecret       the plan was made with another master key
+├── ForeignChain        the plan is about another chain, or about none
 ├── SealedEndpoints     miners of the plan have sealed endpoints, and the key that opens them is missing
 └── UnfairTerms         the plan's terms are refused on this network
 """
@@ -21,6 +23,7 @@ from itertools import islice
 
 from events import subjects
 from events.announced_rules import read_announced
+from events.chain.trouble import ChainTrouble
 from events.codec import draft
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
 from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
@@ -28,27 +31,35 @@ from events.event import Event
 from events.for_people import ForPeople
 from events.ids import CycleId, EpisodeKey, Uid
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
+from events.metagraph import SEED_DELAY_BLOCKS
 from events.queue import QueueUnavailable, TaskQueue
 from events.rules import rules_that_differ
 from events.sealed import EndpointKey
 from events.seeds import commitment_to, cycle_secret
-from producers.blocks import BlockSource
+from producers.blocks import Block, BlockSource
 from producers.clock import TICK_S
 from producers.cycles.dispatch import Dispatch
 from producers.cycles.ending import end_of, given_up, late
 from producers.cycles.news import News
-from producers.cycles.plan import left_out, plan_cycle
+from producers.cycles.plan import left_out, metagraph_of, plan_cycle
 from producers.cycles.settings import SchedulerSettings, why_unfair
 from producers.cycles.state import CycleEnd, CycleState, Step, next_step
 from producers.cycles.tasks import EpisodeTasks, endpoints
 from producers.cycles.watch import Silence, Watch
+from producers.discovery.metagraph import MetagraphSnapshot
 from producers.discovery.registry import Registry
+from producers.discovery.source import SourceTrouble
 from producers.progress import Ended, LeftOut, Queued, Report, Retrying, RulesOverruled
 from producers.retry import retried
 
 SOURCE = "/kinitro/conductor"
 RETRY_S = 300.0
 """How long a step is tried again for want of an answer. Log and queue try for a while themselves, each time."""
+
+
+ReadSubnet = Callable[[], Awaitable[MetagraphSnapshot]]
+"""The subnet as it is now, at a finalized block, with what is new of its miners in the log; or raises `ChainTrouble`,
+`SourceTrouble`."""
 
 
 class CycleError(ForPeople):
@@ -59,12 +70,20 @@ class NothingToEvaluate(CycleError):
     """Nobody to evaluate. Nothing was appended; try again when there are miners."""
 
 
+class ChainAway(CycleError):
+    """The chain cannot be read now. Nothing was appended; try again when it can."""
+
+
 class OutOfTurn(CycleError):
     """Cycles are consecutive, and the one before has not ended."""
 
 
 class ForeignSecret(CycleError):
     """The plan commits to a secret that this master key does not give, so this process cannot reveal it."""
+
+
+class ForeignChain(CycleError):
+    """The seeds of the cycle come from another chain than this process reads, or from none."""
 
 
 class SealedEndpoints(CycleError):
@@ -83,16 +102,20 @@ async def conduct(
     blocks: BlockSource,
     settings: SchedulerSettings,
     report: Report,
+    subnet: ReadSubnet | None = None,
     clock: Clock = utc_now,
 ) -> RecordedEvent[CycleEnd]:
     """Plans the cycle if it has no plan, brings it to its end, and returns that. One that has ended is left as it is.
+
+    `subnet` reads the chain to which the plan is pinned; without it there is none. Once there is a plan, trouble with
+    the chain is waited out, until the deadline.
 
     Raises:
         CycleError: it cannot go on.
         LogUnavailable, QueueUnavailable: no answer for `RETRY_S`; call it again.
         CodecError: the log holds an event of this cycle that cannot be read.
     """
-    return await _Conductor(cycle, log, queue, blocks, settings, report, clock).run()
+    return await _Conductor(cycle, log, queue, blocks, settings, report, subnet, clock).run()
 
 
 class _Conductor:
@@ -106,6 +129,7 @@ class _Conductor:
         blocks: BlockSource,
         settings: SchedulerSettings,
         report: Report,
+        subnet: ReadSubnet | None,
         clock: Clock,
     ) -> None:
         self._cycle = cycle
@@ -114,6 +138,7 @@ class _Conductor:
         self._blocks = blocks
         self._settings = settings
         self._report = report
+        self._subnet = subnet
         self._clock = clock
         self._secret = cycle_secret(settings.master_key, cycle)
         self._state = CycleState(cycle)
@@ -164,35 +189,73 @@ class _Conductor:
             raise OutOfTurn(
                 f"cycle {self._cycle} cannot begin: cycle {self._cycle - 1} has not ended; conduct it first"
             )
-        block = await self._blocks.current()
+        pin = await self._pin()
         end = await self._log.last_sequence()
         registry = Registry()
         await registry.catch_up(self._log)
         announced = [it.event for it in await read_announced(self._log)]
-        plan = plan_cycle(self._cycle, registry, self._settings, block, announced)
+        plan = plan_cycle(self._cycle, registry, self._settings, pin, announced)
         if isinstance(plan, str):
             raise NothingToEvaluate(plan)
         if uids := left_out(registry, self._settings):
             self._report(LeftOut(self._cycle, uids))
         # Rules that are announced before the plan count in it: with anything new in the log, it is planned anew.
-        await self._log.append([draft(begin(plan, source=SOURCE, time=self._clock()), log_ends_at=end)])
+        planned = begin(plan, source=SOURCE, time=self._clock())
+        drafts = [draft(planned, log_ends_at=end)]
+        if isinstance(pin, MetagraphSnapshot):
+            drafts.append(draft(planned.follow(metagraph_of(self._cycle, pin), source=SOURCE, time=planned.time)))
+        await self._log.append(drafts)
         if differ := rules_that_differ(plan.rules, self._settings.rules):
             self._report(RulesOverruled(self._cycle, tuple(map(str, differ))))
+
+    async def _pin(self) -> int | MetagraphSnapshot:
+        """The block to which a plan is pinned, with the subnet where there is a chain."""
+        if self._subnet is None:
+            return (await self._blocks.current()).number
+        try:
+            graph = await self._subnet()
+            head = await self._blocks.current()
+        except (ChainTrouble, SourceTrouble) as trouble:
+            why = f"cycle {self._cycle} is not planned while the chain cannot be read: {trouble}"
+            raise ChainAway(why) from trouble
+        if head.number >= graph.block + SEED_DELAY_BLOCKS:
+            raise ChainAway(
+                f"cycle {self._cycle} is not planned while the chain does not finalize: block {graph.block} is final,"
+                f" {head.number} the newest, expected fewer than {SEED_DELAY_BLOCKS} between them; wait, or name"
+                " another node"
+            )
+        return graph
 
     async def _seed(self) -> None:
         plan, deadline = self._checked_plan(), self._state.deadline
         assert deadline is not None
+        if (plan.event.chain is None) is not (self._subnet is None):
+            wanted, given = ("a chain", "a roster") if plan.event.chain else ("a roster", "a chain")
+            raise ForeignChain(
+                f"cycle {self._cycle} was planned from {wanted}, and this process has {given}: start it with the"
+                " options with which the cycle was planned"
+            )
+        delay = 1 if plan.event.chain is None else SEED_DELAY_BLOCKS
         try:
             async with asyncio.timeout((deadline - self._clock()).total_seconds()) as limit:
-                block = await self._blocks.after(plan.event.block)
+                block = await self._blocks.after(plan.event.block + delay - 1)
         except TimeoutError:
             if limit.expired():
                 return  # the deadline: what is next is decided anew
             raise
         assert block.finalized, f"block {block.number} is not finalized"
         assert block.number > plan.event.block, f"block {block.number} is not past the plan's {plan.event.block}"
+        self._check_genesis(plan.event, block)
         seeded = CycleSeeded(cycle=self._cycle, block=block.number, block_hash=block.hash)
         await self._append(plan.envelope.follow(seeded, source=SOURCE, time=self._clock()))
+
+    def _check_genesis(self, plan: CyclePlanned, block: Block) -> None:
+        wanted = plan.chain.genesis if plan.chain else None
+        if wanted != block.genesis:
+            raise ForeignChain(
+                f"cycle {self._cycle} was planned on the chain with genesis {wanted}, and this process reads"
+                f" {block.genesis}: start it with the endpoints with which the cycle was planned"
+            )
 
     async def _run(self) -> None:
         """Queues what is to be run and follows the outcomes, until something else is to be done than that."""

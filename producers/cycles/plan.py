@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from events.cycles import CyclePlanned, RosterEntry
 from events.ids import CycleId, Uid
+from events.metagraph import ChainTerms, MetagraphRecorded, RecordedNeuron
 from events.rule_changes import RulesAnnounced, in_force
 from events.seeds import commitment_to, cycle_secret
-from producers.blocks import Block
 from producers.cycles.settings import SchedulerSettings
 from producers.discovery.commitments import endpoint_of
+from producers.discovery.metagraph import MetagraphSnapshot
 from producers.discovery.registry import KnownMiner, Registry
 
 
@@ -18,18 +19,23 @@ def plan_cycle(
     cycle: CycleId,
     registry: Registry,
     settings: SchedulerSettings,
-    block: Block,
+    pin: int | MetagraphSnapshot,
     announced: Iterable[RulesAnnounced] = (),
 ) -> CyclePlanned | str:
     """The plan of a cycle over all registered miners that can be reached, by uid; or why there can be none.
 
-    Where any of the announced rules count in it, they win over those of the settings.
+    `pin` is the block to which it is pinned, with the whole subnet where there is a chain: then its uids count, and
+    not those of the registry, which may have been read a block earlier or later. Where any of the announced rules
+    count in it, they win over those of the settings.
     """
     rules = in_force(cycle, announced)
+    graph = pin if isinstance(pin, MetagraphSnapshot) else None
     roster = tuple(
         RosterEntry(uid=miner.uid, hotkey=miner.hotkey, commitment=miner.commitment)
         for miner in registry.holders()
-        if miner.commitment is not None and _is_reached(miner, settings)
+        if miner.commitment is not None
+        and _is_reached(miner, settings)
+        and (graph is None or _holds_uid(miner, graph))
     )
     if not roster:
         return (
@@ -39,7 +45,8 @@ def plan_cycle(
         )
     return CyclePlanned(
         cycle=cycle,
-        block=block.number,
+        block=pin if isinstance(pin, int) else pin.block,
+        chain=_chain_of(graph) if graph else None,
         roster=roster,
         environments=settings.environments,
         episodes_per_environment=settings.episodes_per_env,
@@ -51,6 +58,26 @@ def plan_cycle(
     )
 
 
+def metagraph_of(cycle: CycleId, graph: MetagraphSnapshot) -> MetagraphRecorded:
+    """What stands in the log beside the plan."""
+    return MetagraphRecorded(
+        cycle=cycle,
+        netuid=graph.netuid,
+        block=graph.block,
+        block_hash=graph.block_hash,
+        neurons=tuple(
+            RecordedNeuron(
+                uid=it.uid,
+                hotkey=it.hotkey,
+                coldkey=it.coldkey,
+                stake_rao=it.stake_rao,
+                registered_at_block=it.registered_block,
+            )
+            for it in graph.neurons
+        ),
+    )
+
+
 def left_out(registry: Registry, settings: SchedulerSettings) -> tuple[Uid, ...]:
     """Registered miners that are not planned: their endpoints are sealed, and the key does not open them."""
     return tuple(miner.uid for miner in registry.holders() if not _is_reached(miner, settings))
@@ -58,3 +85,11 @@ def left_out(registry: Registry, settings: SchedulerSettings) -> tuple[Uid, ...]
 
 def _is_reached(miner: KnownMiner, settings: SchedulerSettings) -> bool:
     return miner.commitment is not None and endpoint_of(miner.commitment, settings.endpoint_key) is not None
+
+
+def _holds_uid(miner: KnownMiner, graph: MetagraphSnapshot) -> bool:
+    return miner.uid < len(graph.neurons) and graph.neurons[miner.uid].hotkey == miner.hotkey
+
+
+def _chain_of(graph: MetagraphSnapshot) -> ChainTerms:
+    return ChainTerms(genesis=graph.genesis, netuid=graph.netuid, block_hash=graph.block_hash)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -20,10 +21,12 @@ from events.newest import newest_cycle
 from events.queue import QueueUnavailable, TaskQueue
 from producers.blocks import BlockSource
 from producers.clock import sleep_until
-from producers.cycles.conductor import RETRY_S, NothingToEvaluate, conduct
+from producers.cycles.conductor import RETRY_S, ChainAway, NothingToEvaluate, conduct
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd
-from producers.discovery.discovery import Discovery
+from producers.discovery.condition import Condition
+from producers.discovery.discovery import Discovery, StaleSnapshot
+from producers.discovery.metagraph import MetagraphSnapshot
 from producers.discovery.source import MinerSource, SourceTrouble
 from producers.progress import CycleIdle, CyclePending, DiscoveryTrouble, MinersChanged, Report, Retrying
 from producers.retry import retried
@@ -76,7 +79,7 @@ async def run_cycle_once(
     Miners are discovered before each plan. `newest_cycle` tells which number would be the next.
 
     Raises:
-        NothingToEvaluate: a cycle cannot be planned.
+        NothingToEvaluate, ChainAway: a cycle cannot be planned.
         CycleError, LogUnavailable, QueueUnavailable, CodecError: as `conduct`.
     """
     scheduler = _Scheduler(log, queue, blocks, miners, settings, report, clock)
@@ -110,6 +113,8 @@ class _Scheduler:
         self._report = report
         self._clock = clock
         self._discovery = Discovery(miners, log, key=settings.endpoint_key, clock=clock)
+        self._condition = Condition(log, clock=clock)
+        self._looking = asyncio.Lock()
         self._trouble = ""
 
     async def discover_for_ever(self) -> None:
@@ -119,14 +124,34 @@ class _Scheduler:
 
     async def discover(self) -> None:
         """Looks once. Trouble is reported when it is new; the next look may be better."""
+        with suppress(SourceTrouble, ChainTrouble, Conflict, LogUnavailable):
+            await self._look()
+
+    async def _subnet(self) -> MetagraphSnapshot:
+        """The subnet of now, with its miners in the log as they are there."""
+        await self._look()
+        found = self._discovery.snapshot
+        assert found is not None, "a look that raises nothing has a snapshot"
+        assert found.metagraph is not None, "the settings name a netuid, so miners come from a chain"
+        return found.metagraph
+
+    async def _look(self) -> None:
+        async with self._looking:
+            await self._discover()
+
+    async def _discover(self) -> None:
         try:
             appended = await self._discovery.poll()
         except (SourceTrouble, ChainTrouble, Conflict, LogUnavailable) as error:
             if str(error) != self._trouble:
                 self._report(DiscoveryTrouble(str(error)))
             self._trouble = str(error)
-            return
+            if self._settings.netuid is not None and isinstance(error, ChainTrouble | StaleSnapshot):
+                await self._condition.degraded(error)
+            raise
         self._trouble = ""
+        if self._settings.netuid is not None and self._discovery.snapshot is not None:
+            await self._condition.good(self._discovery.snapshot.block)
         if appended:
             kinds = Counter(type(event) for event in appended)
             told = (MinerDiscovered, MinerCommitmentChanged, MinerDeparted, MinerCommitmentRejected)
@@ -143,7 +168,7 @@ class _Scheduler:
                 await self._interval_after(newest)
             try:
                 await self.conduct(CycleId(newest + 1))
-            except NothingToEvaluate as idle:
+            except (NothingToEvaluate, ChainAway) as idle:
                 self._report(CycleIdle(CycleId(newest + 1), str(idle)))
                 await asyncio.sleep(self._settings.discovery_interval_s)
 
@@ -166,6 +191,7 @@ class _Scheduler:
             blocks=self._blocks,
             settings=self._settings,
             report=self._report,
+            subnet=None if self._settings.netuid is None else self._subnet,
             clock=self._clock,
         )
 

@@ -26,6 +26,8 @@ class SchedulerSettings(BaseModel):
     )
 
     network: Annotated[Text, Field(min_length=1)]
+    netuid: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """The subnet's number on its chain; None where miners come from a roster file, and blocks from the clock."""
     environments: Annotated[tuple[EnvId, ...], Field(min_length=1)]
     episodes_per_env: Annotated[int, Field(ge=1)]
     terms: EpisodeTerms

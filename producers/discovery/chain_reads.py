@@ -31,10 +31,12 @@ async def read_metagraph(node: Node, netuid: int) -> MetagraphSnapshot:
         raise NoSubnet(f"netuid {netuid} does not exist at block {block}; check --netuid and --network")
     neurons = _neurons(graph)
     registrations = await node.query_map("Commitments", "CommitmentOf", [netuid], block_hash)
+    genesis = await hash_of(node, 0)
     now = await hash_of(node, block)
     if now != block_hash:
         raise Reorganised(f"finalized block {block} was {block_hash} and is {now} now; it is read again")
-    return MetagraphSnapshot(netuid, block, block_hash[2:], neurons, _commitments(neurons, dict(registrations)))
+    commitments = _commitments(neurons, dict(registrations))
+    return MetagraphSnapshot(genesis[2:], netuid, block, block_hash[2:], neurons, commitments)
 
 
 def _neurons(graph: Mapping[str, Any]) -> tuple[Neuron, ...]:

@@ -39,6 +39,8 @@ class Discovery:
         self._key = key
         self._clock = clock
         self._registry = Registry()
+        self.snapshot: Snapshot | None = None
+        """The newest that the log has taken in."""
 
     async def poll(self) -> list[MinerEvent]:
         """Looks once, and returns what it appended. Safe to repeat whatever it raised.
@@ -50,15 +52,19 @@ class Discovery:
         """
         snapshot = await self._source.snapshot()
         # Somebody was first, or our own append may yet have been stored: the log says which, at the next try.
-        return await retried(lambda: self._record(snapshot), (Conflict, LogUnavailable), limit_s=RETRY_S)
+        new = await retried(lambda: self._record(snapshot), (Conflict, LogUnavailable), limit_s=RETRY_S)
+        self.snapshot = snapshot
+        return new
 
     async def _record(self, snapshot: Snapshot) -> list[MinerEvent]:
         await self._registry.catch_up(self._log)
         new = changes(self._registry, judged(snapshot, self._registry, self._key))
-        if new and snapshot.block < self._registry.block:
+        is_behind = snapshot.block < self._registry.block
+        if is_behind and (new or snapshot.metagraph is not None):
             raise StaleSnapshot(
                 f"miners were read at block {snapshot.block}, the log knows changes at block {self._registry.block};"
-                " if this stays so, the log was written with other blocks: check network and clock"
+                " if this stays so, the node is behind, or the log was written with other blocks: check network, node"
+                " and clock"
             )
         drafts = [draft(envelope) for envelope in self._envelopes(new)]
         for start in range(0, len(drafts), BATCH_MAX):

@@ -52,6 +52,8 @@ PLAIN_KINDS = frozenset({"Raw", "BigRaw"})
 class MetagraphSnapshot:
     """A subnet at one finalized block. All of it was read from one node, pinned to that block's hash."""
 
+    genesis: str
+    """The hash of the chain's block 0, as `block_hash`."""
     netuid: int
     block: int
     block_hash: str

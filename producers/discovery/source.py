@@ -15,6 +15,7 @@ from events.for_people import ForPeople
 from events.ids import Hotkey, Uid
 from events.miners import Commitment
 from producers.discovery.commitments import Rejection
+from producers.discovery.metagraph import MetagraphSnapshot
 
 
 class SourceTrouble(ForPeople):
@@ -50,6 +51,8 @@ class Snapshot:
     block: int
     miners: tuple[RegisteredMiner, ...]
     rejected: tuple[RejectedMiner, ...] = ()
+    metagraph: MetagraphSnapshot | None = None
+    """From which they were read; None where there is no chain."""
 
     def __post_init__(self) -> None:
         for name, values in (

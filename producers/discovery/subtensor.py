@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from events.chain.link import ChainLink
 from events.chain.reads import finalized_hash, hash_of, head_hash, number_of
-from events.chain.trouble import ChainTrouble, NoConnection, Reorganised, StatePruned
+from events.chain.trouble import ChainTrouble, NoConnection, OtherChain, Reorganised, StatePruned
 from producers.blocks import Block
 from producers.clock import Sleep
 from producers.discovery.chain_reads import read_metagraph
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Tell = Callable[[Exception], None]
 
-PASSING = (NoConnection, Reorganised, StatePruned)
+PASSING = (NoConnection, Reorganised, StatePruned, OtherChain)
 """What another try, or another node, may cure."""
-RETRY_S = 60.0
+RETRY_S = 15.0
 """How long one read is tried again."""
 POLL_S = 3.0
 """How often is looked for a block that is awaited: one comes every 12 s."""
@@ -108,11 +108,13 @@ async def _tried(link: ChainLink, action: Callable[[Node], Awaitable[T]], *, ret
 
 async def _head(node: Node) -> Block:
     block_hash = await head_hash(node)
-    return Block(await number_of(node, block_hash), block_hash[2:], finalized=False)
+    genesis = (await hash_of(node, 0))[2:]
+    return Block(await number_of(node, block_hash), block_hash[2:], finalized=False, genesis=genesis)
 
 
 async def _finalized(node: Node, number: int) -> Block | None:
     """None if it is not finalized yet."""
     if await number_of(node, await finalized_hash(node)) < number:
         return None
-    return Block(number, (await hash_of(node, number))[2:], finalized=True)
+    genesis = (await hash_of(node, 0))[2:]
+    return Block(number, (await hash_of(node, number))[2:], finalized=True, genesis=genesis)

@@ -10,11 +10,10 @@ from producers.discovery.subtensor import SubtensorMetagraph
 
 
 class SubtensorSource:
-    """Reads the newest finalized block for each snapshot. `metagraph` is the one that the last of them is from."""
+    """Reads the newest finalized block for each snapshot."""
 
     def __init__(self, metagraph: SubtensorMetagraph) -> None:
         self._metagraph = metagraph
-        self.metagraph: MetagraphSnapshot | None = None
 
     async def snapshot(self) -> Snapshot:
         """The miners at the newest finalized block.
@@ -22,8 +21,7 @@ class SubtensorSource:
         Raises:
             ChainTrouble: it cannot be had, not even with some patience.
         """
-        self.metagraph = await self._metagraph.metagraph()
-        return miners_of(self.metagraph)
+        return miners_of(await self._metagraph.metagraph())
 
 
 def miners_of(metagraph: MetagraphSnapshot) -> Snapshot:
@@ -37,7 +35,7 @@ def miners_of(metagraph: MetagraphSnapshot) -> Snapshot:
             rejected.append(RejectedMiner(raw.hotkey, uids[raw.hotkey], judged))
         else:
             miners.append(RegisteredMiner(raw.hotkey, uids[raw.hotkey], judged))
-    return Snapshot(metagraph.block, tuple(miners), tuple(rejected))
+    return Snapshot(metagraph.block, tuple(miners), tuple(rejected), metagraph)
 
 
 def _judged(raw: RawCommitment) -> Commitment | Rejection:

@@ -82,6 +82,27 @@ async def is_known(connection: AsyncConnection, hotkey: Hotkey, *, up_to: int) -
     return False
 
 
+async def last_announced(connection: AsyncConnection, hotkey: Hotkey) -> Announced | None:
+    """The newest that discovery said of the hotkey."""
+    row = (await connection.execute(_announced(hotkey, 2**63 - 1, 1))).one_or_none()
+    return None if row is None else Announced(**row._mapping)
+
+
+async def last_ended(
+    connection: AsyncConnection, hotkey: Hotkey, cycle: CycleId | None = None
+) -> tuple[CycleId, Uid] | None:
+    """The newest cycle of the hotkey that has ended, and its uid there; or this one, where it has ended."""
+    query = (
+        select(rosters.c.cycle, rosters.c.uid)
+        .select_from(rosters.join(seals, seals.c.cycle == rosters.c.cycle))
+        .where(rosters.c.hotkey == hotkey)
+        .order_by(rosters.c.cycle.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query if cycle is None else query.where(rosters.c.cycle == cycle))).one_or_none()
+    return None if row is None else (row.cycle, row.uid)
+
+
 async def newest(connection: AsyncConnection, hotkey: Hotkey, *, up_to: int, limit: int) -> list[Decision]:
     """At most `limit` decisions up to a sequence, the newest first.
 

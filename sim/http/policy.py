@@ -17,6 +17,7 @@ the endpoint by the next episode.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import random
 import socket
@@ -88,11 +89,13 @@ class HttpPolicy:
         allow_private_addresses: bool = False,
         body_bytes_max: int = BODY_BYTES_MAX,
         on_connected: Callable[[], None] | None = None,
+        speak: Encoding | None = None,
     ) -> None:
         """`endpoint` is an http or https URL, to which `/reset` and `/act` are appended.
 
         One that is no such URL is the policy's failure, and reported by `reset`. `on_connected` is called
-        after each connection to it, TLS included.
+        after each connection to it, TLS included. `speak` is how images are sent, whatever
+        the policy asks for.
         """
         self._endpoint = endpoint
         self._urls: dict[str, URL] = {}
@@ -100,6 +103,7 @@ class HttpPolicy:
         self._on_connected = on_connected
         self._connections = 0
         self._connect_failed: PolicyFailed | None = None
+        self._speak = speak
         self._encoding: Encoding | None = None
         self._clock: PolicyClock | None = None
         self._socket: socket.socket | None = None
@@ -156,7 +160,33 @@ class HttpPolicy:
         answer = await self._call(ACT, body, encoding, deadline_ms=deadline_ms)
         return Decision(_action(answer, spec), answer.latency_ms)
 
+    async def health(self) -> bytes:
+        """The answer to `GET /health`. An episode asks for it only to learn which encoding is wanted.
+
+        Raises:
+            PolicyFailed: there is none within `HEALTH_S`. A policy need not have one.
+        """
+        try:
+            async with asyncio.timeout(HEALTH_S):
+                return (await self._exchange("GET", HEALTH)).body
+        except TimeoutError as error:
+            raise late(HEALTH, 1000 * HEALTH_S) from error
+        except (aiohttp.ClientError, OSError, UnicodeError, AddressRefused) as error:
+            raise self._failure(HEALTH, error) from error
+
+    @property
+    def latency_ms(self) -> float:
+        """The policy's own time for the latest `/reset` or `/act`."""
+        return self._latency_ms()
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """What the policy asked for in its answer to `/reset`, or later to `/health`; None if it said nothing yet."""
+        return self._encoding
+
     async def _wanted_encoding(self) -> Encoding:
+        if self._speak is not None:
+            return self._speak
         if self._encoding is None:
             self._encoding = Encoding.JSON if self._endpoint in _silent else await self._ask_health()
         return self._encoding
@@ -164,11 +194,8 @@ class HttpPolicy:
     async def _ask_health(self) -> Encoding:
         """Whatever goes wrong here, the policy is asked in JSON: it need not have a `/health`."""
         wanted = None
-        try:
-            async with asyncio.timeout(HEALTH_S):
-                wanted = advertised((await self._exchange("GET", HEALTH)).body)
-        except (PolicyFailed, TimeoutError, aiohttp.ClientError, OSError, UnicodeError, AddressRefused):
-            pass
+        with contextlib.suppress(PolicyFailed):
+            wanted = advertised(await self.health())
         if wanted is None:
             _silent.add(self._endpoint)
         return wanted or Encoding.JSON

@@ -109,3 +109,17 @@ async def test_lag_makes_it_not_ready(database_url: str, nats_server: NatsProces
         assert answer.json["projections"]["cycles"]["lag"] == 12
         await read_side.project()
         assert (await api.get("/readyz")).status == 200
+
+
+async def test_a_chain_that_is_away_makes_it_degraded_and_leaves_it_ready(api: Api, read_side: Written) -> None:
+    trouble = facts.degraded(3)
+    await write(read_side.log, facts.degraded(1), facts.restored(2), trouble)
+    await read_side.project()
+    health, ready = await api.get("/health"), await api.get("/readyz")
+    assert (health.status, health.json["status"], health.json["degraded"]) == (200, "degraded", ["discovery"])
+    assert (health.json["discovery"]["code"], health.json["discovery"]["detail"]) == (trouble.code, trouble.detail)
+    assert ready.status == 200
+    await write(read_side.log, facts.restored(4))
+    await read_side.project()
+    health = await api.get("/health")
+    assert (health.json["status"], health.json["discovery"], health.json["degraded"]) == ("healthy", None, [])

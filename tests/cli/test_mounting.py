@@ -15,7 +15,9 @@ HEAVY = {"fastapi", "metaworld", "mujoco", "numpy", "sqlalchemy"}
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["identity", "--help"], ["identity", "show", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], ["identity", "--help"], ["identity", "show", "--help"], ["miner", "show", "--help"]],
+    ids=" ".join,
 )
 def test_a_light_command_imports_nothing_heavy(arguments: list[str]) -> None:
     command = [PROGRAM[0], "-X", "importtime", *PROGRAM[1:], *arguments]

@@ -105,7 +105,7 @@ async def test_a_sealed_cycle_is_scored_signed_and_verified_by_the_public_key_al
         check(signed.statement, signed.signature)
     assert json.loads(root.statement)["merkle_root"] == seal.merkle_root
     computed = decode_as(WeightsComputed, await there(bus.log, subjects.weights(CycleId(1)))).event
-    check_signed(weights, weights_statement(computed), keys)
+    check_signed(weights, weights_statement(computed, None), keys)
 
 
 async def test_a_result_is_signed_although_the_durable_was_lost(bus: Bus) -> None:
@@ -203,7 +203,7 @@ class Raced(MemoryLog):
 
 
 async def test_another_statement_in_our_place_is_a_loud_error() -> None:
-    log = Raced(weights_statement(facts.weights_computed()))
+    log = Raced(weights_statement(facts.weights_computed(), None))
     await scored(log)
     with pytest.raises(StatementDiffers, match="cycle 1"):
         await Signing(log, FIRST).catch_up()
@@ -212,7 +212,7 @@ async def test_another_statement_in_our_place_is_a_loud_error() -> None:
 async def test_a_signature_by_a_stranger_is_a_loud_error(log: MemoryLog) -> None:
     await scored(log)
     computed = decode_as(WeightsComputed, await there(log, subjects.weights(CycleId(1)))).event
-    statement = weights_statement(computed)
+    statement = weights_statement(computed, None)
     await append(log, WeightsSigned(cycle=CycleId(1), statement=statement, signature=sign(statement, STRANGER)))
     with pytest.raises(BrokenIdentity, match=f"signed by {STRANGER.address}"):
         await Signing(log, FIRST).catch_up()

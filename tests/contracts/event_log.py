@@ -138,8 +138,22 @@ class EventLogContract:
             await log.append([a_draft("evt.a")._replace(log_ends_at=1)])
         assert await log.last("evt.a") is None
 
-    async def test_a_batch_cannot_have_to_follow_the_newest(self, log: EventLog) -> None:
-        with pytest.raises(ValueError, match="append such an event alone"):
+    async def test_a_batch_that_must_follow_the_newest_follows_it(self, log: EventLog) -> None:
+        await log.append([a_draft("evt.other")])
+        batch = [a_draft("evt.a")._replace(log_ends_at=1), a_draft("evt.b")]
+        assert await log.append(batch) == [2, 3]
+        assert await log.append(batch) == [2, 3]
+
+    async def test_a_batch_that_must_follow_the_newest_is_a_conflict_once_there_is_a_newer(
+        self, log: EventLog
+    ) -> None:
+        await log.append([a_draft("evt.other"), a_draft("evt.unseen")])
+        with pytest.raises(Conflict, match="the whole log: expected last sequence 1, the log has 2"):
+            await log.append([a_draft("evt.a")._replace(log_ends_at=1), a_draft("evt.b")])
+        assert await log.last_sequence() == 2
+
+    async def test_only_the_first_of_a_batch_says_what_the_newest_is(self, log: EventLog) -> None:
+        with pytest.raises(ValueError, match="goes with the first event"):
             await log.append([a_draft("evt.a"), a_draft("evt.b")._replace(log_ends_at=0)])
 
     async def test_of_many_writers_to_one_subject_one_wins(self, log: EventLog) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from events.anchors import RootAnchored
 from events.cycles import (
     CycleAbandoned,
     CycleAbandonReason,
@@ -17,6 +18,7 @@ from events.cycles import (
     OutcomeCounts,
     RosterEntry,
 )
+from events.discovery import DegradedCode, DiscoveryDegraded, DiscoveryRestored
 from events.episodes import (
     AbandonCode,
     ActLatency,
@@ -30,6 +32,7 @@ from events.episodes import (
 )
 from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
+from events.metagraph import ChainTerms, MetagraphRecorded, RecordedNeuron
 from events.miners import (
     Commitment,
     CommitmentRejection,
@@ -122,10 +125,12 @@ def planned(
     block: int = 50,
     terms: EpisodeTerms = TERMS,
     rules: ScoringRules | None = None,
+    chain: ChainTerms | None = None,
 ) -> CyclePlanned:
     return CyclePlanned(
         cycle=CycleId(cycle),
         block=block,
+        chain=chain,
         roster=tuple(
             RosterEntry(uid=Uid(uid), hotkey=hotkey(uid), commitment=commitment(uid, block=10 + uid)) for uid in uids
         ),
@@ -137,6 +142,34 @@ def planned(
         versions={"mujoco": "3.3.0", "metaworld": "3.1.1"},
         secret_commitment=hashlib.sha256(SECRET).hexdigest(),
     )
+
+
+def chain_terms() -> ChainTerms:
+    names = ("genesis", "plan's block")
+    genesis, block_hash = (hashlib.sha256(name.encode()).hexdigest() for name in names)
+    return ChainTerms(genesis=genesis, netuid=7, block_hash=block_hash)
+
+
+def metagraph_recorded(cycle: int = 1, *, uids: tuple[int, ...] = (0, 1), block: int = 50) -> MetagraphRecorded:
+    chain = chain_terms()
+    neurons = (
+        RecordedNeuron(
+            uid=Uid(uid), hotkey=hotkey(uid), coldkey=f"coldkey-{uid}", stake_rao=10**9 + uid, registered_at_block=5
+        )
+        for uid in uids
+    )
+    return MetagraphRecorded(
+        cycle=CycleId(cycle), netuid=chain.netuid, block=block, block_hash=chain.block_hash, neurons=tuple(neurons)
+    )
+
+
+def degraded(ordinal: int = 1) -> DiscoveryDegraded:
+    detail = "chain node ws://127.0.0.1:9944 cannot be reached: refused; check the endpoint, or name another one too"
+    return DiscoveryDegraded(ordinal=ordinal, code=DegradedCode.NO_CONNECTION, detail=detail)
+
+
+def restored(ordinal: int = 2, *, block: int = 60) -> DiscoveryRestored:
+    return DiscoveryRestored(ordinal=ordinal, block=block)
 
 
 def seeded(cycle: int = 1, *, block: int = 51) -> CycleSeeded:
@@ -307,6 +340,7 @@ def one_of_each() -> list[Event]:
         commitment_rejected(ordinal=3),
         departed(ordinal=4),
         planned(),
+        metagraph_recorded(),
         seeded(),
         completed(key(index=0)),
         forfeited(key(index=1)),
@@ -318,9 +352,12 @@ def one_of_each() -> list[Event]:
         weights_withheld(2),
         root_signed(),
         weights_signed(),
+        root_anchored(),
         key_announced(),
         rules_announced(),
         shadow_scored(),
+        degraded(),
+        restored(),
     ]
 
 
@@ -331,6 +368,18 @@ def signature() -> Signature:
 def root_signed(cycle: int = 1) -> RootSigned:
     statement = f'{{"cycle":{cycle},"kind":"kinitro/root/1"}}'
     return RootSigned(cycle=CycleId(cycle), statement=statement, signature=signature())
+
+
+def root_anchored(cycle: int = 1) -> RootAnchored:
+    return RootAnchored(
+        cycle=CycleId(cycle),
+        history_root="cd" * 32,
+        genesis="01" * 32,
+        netuid=7,
+        hotkey=hotkey(9),
+        block=1_000,
+        block_hash="02" * 32,
+    )
 
 
 def weights_signed(cycle: int = 1) -> WeightsSigned:

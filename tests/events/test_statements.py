@@ -38,7 +38,7 @@ def history(size: int = 1) -> History:
 
 
 def weights_signed() -> WeightsSigned:
-    statement = weights_statement(facts.weights_computed())
+    statement = weights_statement(facts.weights_computed(), None)
     return WeightsSigned(cycle=CycleId(1), statement=statement, signature=sign(statement, FIRST))
 
 
@@ -49,7 +49,7 @@ def identity() -> list[KeyAnnounced]:
 
 def test_a_root_statement_says_how_a_cycle_ended() -> None:
     seal = facts.sealed(3)
-    assert json.loads(root_statement(seal, history(3))) == {
+    assert json.loads(root_statement(seal, history(3), None)) == {
         "kind": "kinitro/root/1",
         "cycle": 3,
         "end": "sealed",
@@ -63,7 +63,7 @@ def test_a_root_statement_says_how_a_cycle_ended() -> None:
 
 
 def test_an_abandoned_cycle_has_no_root_but_a_place_in_the_history() -> None:
-    statement = json.loads(root_statement(facts.cycle_abandoned(2), history(2)))
+    statement = json.loads(root_statement(facts.cycle_abandoned(2), history(2), None))
     assert (statement["end"], statement["merkle_root"], statement["tree_size"]) == ("abandoned", None, None)
     assert statement["history_size"] == 2
 
@@ -71,7 +71,7 @@ def test_an_abandoned_cycle_has_no_root_but_a_place_in_the_history() -> None:
 def test_a_weights_statement_has_exact_decimals_and_u16() -> None:
     computed = facts.weights_computed()
     u16 = dict(zip(computed.weights_u16.uids, computed.weights_u16.values, strict=True))
-    assert json.loads(weights_statement(computed)) == {
+    assert json.loads(weights_statement(computed, None)) == {
         "kind": "kinitro/weights/1",
         "cycle": 1,
         "block": computed.block,
@@ -85,8 +85,8 @@ def test_a_weights_statement_has_exact_decimals_and_u16() -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        root_statement(facts.sealed(), history()),
-        weights_statement(facts.weights_computed()),
+        root_statement(facts.sealed(), history(), None),
+        weights_statement(facts.weights_computed(), None),
         key_statement(FIRST.address, 1, None),
     ],
 )
@@ -109,7 +109,7 @@ def test_a_history_takes_cycles_in_order_only(cycle: int) -> None:
 
 def test_a_root_is_signed_with_its_own_history_only() -> None:
     with pytest.raises(ValueError, match="ends with cycle 2, expected 3"):
-        root_statement(facts.sealed(3), history(2))
+        root_statement(facts.sealed(3), history(2), None)
 
 
 def test_a_signature_is_checked_with_the_public_key_alone() -> None:
@@ -137,11 +137,11 @@ def test_who_signs_leaves_no_trace_of_the_secret() -> None:
 
 
 def test_signed_weights_are_checked_against_the_facts() -> None:
-    check_signed(weights_signed(), weights_statement(facts.weights_computed()), [FIRST.address])
+    check_signed(weights_signed(), weights_statement(facts.weights_computed(), None), [FIRST.address])
 
 
 def test_signed_weights_that_say_something_else_are_refused() -> None:
-    other = weights_statement(facts.weights_computed().model_copy(update={"block": 49}))
+    other = weights_statement(facts.weights_computed().model_copy(update={"block": 49}), None)
     with pytest.raises(StatementDiffers, match="cycle 1"):
         check_signed(weights_signed(), other, [FIRST.address])
 
@@ -152,7 +152,7 @@ def test_signed_weights_by_a_stranger_are_refused() -> None:
 
 
 def test_a_signed_root_with_the_signature_of_another_is_refused() -> None:
-    statement = root_statement(facts.sealed(), history())
+    statement = root_statement(facts.sealed(), history(), None)
     signed = RootSigned(cycle=CycleId(1), statement=statement, signature=weights_signed().signature)
     with pytest.raises(BadSignature, match=f"kinitro/root/1: the key {FIRST.address} has not signed"):
         check_signed(signed, statement, [FIRST.address])
@@ -193,3 +193,18 @@ def test_a_missing_announcement_is_noticed() -> None:
 def test_reading_events_loads_no_cryptography() -> None:
     code = "import sys, events.statements, events.codec; print('bittensor_core' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_what_is_signed_of_a_cycle_on_a_chain_names_the_subnet() -> None:
+    chain = facts.chain_terms()
+    place = {"genesis": chain.genesis, "netuid": chain.netuid}
+    for alone, on_chain, kind in (
+        (root_statement(facts.sealed(), history(), None), root_statement(facts.sealed(), history(), chain), "root"),
+        (
+            weights_statement(facts.weights_computed(), None),
+            weights_statement(facts.weights_computed(), chain),
+            "weights",
+        ),
+    ):
+        assert json.loads(on_chain) == {**json.loads(alone), **place, "kind": f"kinitro/{kind}/2"}
+        assert canonical(json.loads(on_chain)).decode() == on_chain

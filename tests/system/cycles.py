@@ -113,7 +113,7 @@ async def plan_and_seed(home: Path, subnet: Subnet) -> None:
         registry = Registry()
         await registry.catch_up(log)
         settings = Scheduling(subnet.network, subnet.cycles, ScoringOptions(), home, versions()).settings()
-        plan = plan_cycle(CYCLE, registry, settings, await now.current())
+        plan = plan_cycle(CYCLE, registry, settings, (await now.current()).number)
         assert isinstance(plan, CyclePlanned), plan
         block = await later.after(plan.block)
         planned = begin(plan, source="/test", time=utc_now())

@@ -17,7 +17,7 @@ from events.ids import EpisodeKey
 async def check_episodes(
     fold: CycleFold, wanted: int | None, source: Source, simulators: Simulators, advance: Callable[[int, int], None]
 ) -> Verdict:
-    """So many episodes (None: all), drawn by the end's bytes, each run again. What has no recording is not judged.
+    """So many episodes (None: all), drawn at random, each run again. What has no recording is not judged.
 
     `advance` is told how many are done, and of how many.
 
@@ -27,8 +27,7 @@ async def check_episodes(
     """
     started = perf_counter()
     assert fold.episodes is not None
-    assert fold.end is not None
-    keys = fold.episodes.drawn(fold.end.line.body, fold.episodes.ran if wanted is None else wanted)
+    keys = fold.episodes.drawn(fold.episodes.ran if wanted is None else wanted)
     gone: list[EpisodeKey] = []
     for done, key in enumerate(keys):
         advance(done, len(keys))
@@ -60,4 +59,4 @@ def _agreed(keys: list[EpisodeKey], gone: list[EpisodeKey], seconds: float) -> V
     lost = f"; {len(gone)} have no recording any more" if gone else ""
     if not ran:
         return Verdict(Name.EPISODES, None, f"none of {len(keys)} has a recording any more", seconds)
-    return Verdict(Name.EPISODES, True, f"{len(ran)} drawn by the end: {named}{lost}", seconds)
+    return Verdict(Name.EPISODES, True, f"{len(ran)} drawn at random: {named}{lost}", seconds)

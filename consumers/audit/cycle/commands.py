@@ -21,7 +21,9 @@ from rich.text import Text
 
 from consumers.audit import sources as episodes
 from consumers.audit.again import simulators
+from consumers.audit.anchors import Anchors, ChainOptions
 from consumers.audit.cycle.again import check_episodes
+from consumers.audit.cycle.anchored import check_anchor
 from consumers.audit.cycle.audit import conclude
 from consumers.audit.cycle.fold import CycleFold
 from consumers.audit.cycle.sources import ApiSource, CycleSource, FileSource, LogSource
@@ -60,6 +62,7 @@ def audit_cycle(
     context: typer.Context,
     cycle: Annotated[int, typer.Argument(min=1, help="Its number.")],
     source: CycleSourceOptions,
+    chain: ChainOptions,
     log: LogOptions,
     again: Annotated[
         str | None,
@@ -78,8 +81,11 @@ def audit_cycle(
     results: list[CycleAudit] = []
 
     async def main() -> None:
-        async with opened(context.obj, source, log) as (events, cases):
-            result = await run_audit(CycleId(cycle), events, cases, wanted, pinned)
+        async with (
+            opened(context.obj, source, log) as (events, cases),
+            _anchored(events, chain, CycleId(cycle)) as anchors,
+        ):
+            result = await run_audit(CycleId(cycle), events, cases, wanted, pinned, anchors)
         results.append(result)
         if as_json:
             typer.echo(orjson.dumps(document(result)))
@@ -119,11 +125,17 @@ def parse_key(text: str | None) -> Hotkey | None:
 
 
 async def run_audit(
-    cycle: CycleId, source: CycleSource, cases: episodes.Source | None, wanted: int | None, key: Hotkey | None
+    cycle: CycleId,
+    source: CycleSource,
+    cases: episodes.Source | None,
+    wanted: int | None,
+    key: Hotkey | None,
+    anchors: Anchors | None = None,
 ) -> CycleAudit:
     """Reads, checks, and runs episodes again where all else agrees; with bars on a terminal.
 
     Raises:
+        ChainTrouble: the chain that was named cannot be read now.
         CannotAudit: there is no result to audit, or the source does not answer.
     """
     fold, runs_again = CycleFold(cycle, keep_claims=wanted != 0), cases is not None and wanted != 0
@@ -134,6 +146,8 @@ async def run_audit(
             total = fold.episodes.planned if fold.episodes else None
             progress.update(reading, completed=fold.episodes.ended if fold.episodes else 0, total=total)
         verdicts: list[Verdict] = await asyncio.to_thread(lambda: list(conclude(fold, source.trailer, key)))
+        if anchors is not None:
+            verdicts.append(await check_anchor(fold, anchors))
         result = CycleAudit(cycle, fold.all.size, tuple(verdicts))
         if runs_again and result.agrees and cases is not None:
             running = progress.add_task("again", total=None)
@@ -147,6 +161,21 @@ async def run_audit(
                 )
             result = CycleAudit(cycle, fold.all.size, (*verdicts, again))
     return result
+
+
+@asynccontextmanager
+async def _anchored(source: CycleSource, options: ChainOptions, cycle: CycleId) -> AsyncIterator[Anchors | None]:
+    """The chain's side, if one was named. What was recorded only the log itself says: no file, and no API."""
+    recorded = await source.anchors() if options.chain_endpoint and isinstance(source, LogSource) else []
+    anchors = options.wanted(recorded[-1] if recorded else None)
+    if anchors is None:
+        yield None
+        return
+    anchors.recorded = next((each for each in recorded if each.cycle == cycle), None)
+    try:
+        yield anchors
+    finally:
+        await anchors.close()
 
 
 @contextmanager

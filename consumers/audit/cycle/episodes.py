@@ -6,7 +6,7 @@ So an audit's memory grows with the plan by a byte for each episode, and not wit
 from __future__ import annotations
 
 import hashlib
-import heapq
+from random import SystemRandom
 
 import orjson
 
@@ -24,7 +24,6 @@ EPISODES_MAX = 10_000_000
 DIGEST_BYTES = 16
 
 _ENDED, _RAN = 1, 2
-_DRAW = b"kinitro/audit-episode/1\x00"
 
 
 class Episodes:
@@ -104,14 +103,13 @@ class Episodes:
             entry.uid: {env: _tally(next(rows)) for env in self._plan.environments} for entry in self._plan.roster
         }
 
-    def drawn(self, seal: bytes, wanted: int) -> list[EpisodeKey]:
-        """So many of the episodes that were simulated, by their rank: SHA-256 over the seal's hash and their id.
+    def drawn(self, wanted: int) -> list[EpisodeKey]:
+        """So many of the episodes that were simulated, at random, and other ones in each audit.
 
-        Nobody chooses them: not the auditor, and not who ran the cycle, because the seal was not known before.
+        Nothing that is in the log may choose them: who writes an end can try until it chooses what is not forged.
         """
-        draw = _DRAW + hashlib.sha256(seal).digest()
-        keys = (self._key(slot) for slot, flags in enumerate(self._flags) if flags & _RAN)
-        return heapq.nsmallest(wanted, keys, key=lambda key: hashlib.sha256(draw + key.id.encode()).digest())
+        ran = [slot for slot, flags in enumerate(self._flags) if flags & _RAN]
+        return [self._key(slot) for slot in SystemRandom().sample(ran, min(wanted, len(ran)))]
 
     def holds(self, key: EpisodeKey, claim: Claim) -> bool:
         """Whether the outcome that was audited claims the same."""

@@ -12,6 +12,7 @@ from consumers.audit.cycle.lines import NotATrailer
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.export import Trailer
+from events.metagraph import SEED_DELAY_BLOCKS, MetagraphRecorded
 from events.rule_changes import in_force
 from events.rules import rules_that_differ
 from events.seeds import SeedMaterial, commitment_to
@@ -81,6 +82,7 @@ def _plan_differs(fold: CycleFold) -> Iterator[Difference]:
         yield Difference("the outcomes", f"one of episode {missing.id}", "none")
     planned = cast("CyclePlanned", plan.recorded.event)
     yield from _rules_differ(fold, planned, plan)
+    yield from _metagraph_differs(fold, planned, plan)
     if seed is not None:
         yield from _seed_differs(planned, seed)
     if end is not None:
@@ -97,9 +99,34 @@ def _rules_differ(fold: CycleFold, plan: CyclePlanned, placed: Placed) -> Iterat
         yield Difference(f"{placed.line.where}, rule {first.name}", expected, first.other)
 
 
+def _metagraph_differs(fold: CycleFold, plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:
+    """Who is evaluated held its uid at the block to which the plan is pinned."""
+    recorded = fold.one.get(MetagraphRecorded)
+    if plan.chain is None or recorded is None:
+        if (plan.chain is None) is not (recorded is None):
+            where = placed.line.where if recorded is None else recorded.line.where
+            expected, found = ("a", "none") if recorded is None else ("no", "one")
+            yield Difference(
+                where, f"{expected} metagraph, as the plan names {'a' if plan.chain else 'no'} chain", found
+            )
+        return
+    graph, where = cast("MetagraphRecorded", recorded.recorded.event), recorded.line.where
+    pinned = f"netuid {plan.chain.netuid} at block {plan.block}, {plan.chain.block_hash}, as the plan"
+    if (graph.netuid, graph.block, graph.block_hash) != (plan.chain.netuid, plan.block, plan.chain.block_hash):
+        yield Difference(where, pinned, f"netuid {graph.netuid} at block {graph.block}, {graph.block_hash}")
+    holders = graph.holders()
+    for entry in plan.roster:
+        if holders.get(entry.uid) != entry.hotkey:
+            found = f"{holders.get(entry.uid, 'nobody')} in the metagraph"
+            yield Difference(f"{placed.line.where}, uid {entry.uid}", f"{entry.hotkey}, as in the plan", found)
+
+
 def _seed_differs(plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:
     seed = cast("CycleSeeded", placed.recorded.event)
-    if seed.block <= plan.block:
+    if plan.chain is not None and seed.block != plan.block + SEED_DELAY_BLOCKS:
+        expected = f"the hash of block {plan.block + SEED_DELAY_BLOCKS}, {SEED_DELAY_BLOCKS} after the plan's"
+        yield Difference(placed.line.where, expected, f"block {seed.block}")
+    elif seed.block <= plan.block:
         yield Difference(
             placed.line.where, f"the hash of a block after the plan's {plan.block}", f"block {seed.block}"
         )

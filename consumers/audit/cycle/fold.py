@@ -1,7 +1,7 @@
 """One pass over a cycle's events in log order. It keeps what the checks ask for, and the first difference of each.
 
-plan ── seed ── outcomes and failed attempts ── end ── weights ── signatures
-                (attempts that we lost may still come after the end)
+plan ── (metagraph) ── seed ── outcomes and failed attempts ── end ── weights ── signatures
+                               (attempts that we lost may still come after the end)
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import orjson
 
 from consumers.audit.cycle.episodes import Episodes
 from consumers.audit.cycle.lines import Line
+from consumers.audit.cycle.spelling import written_otherwise
 from consumers.audit.cycle.verdicts import Difference, Name
 from events import subjects
-from events.codec import CodecError, UnknownEventType, decode
+from events.codec import CodecError, UnknownEventType, decode, told
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
@@ -25,12 +26,14 @@ from events.event import Event
 from events.ids import CycleId
 from events.log import Stored
 from events.merkle import MerkleTree
+from events.metagraph import MetagraphRecorded
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
 
 OfCycle = (
     CyclePlanned
+    | MetagraphRecorded
     | CycleSeeded
     | CycleSealed
     | CycleAbandoned
@@ -116,9 +119,12 @@ class CycleFold:
         times.append(perf_counter())
         events = [(line, recorded) for line in lines if (recorded := self._decoded(line)) is not None]
         times.append(perf_counter())
-        leaves = [
-            (line, complete) for line, recorded in events if (complete := self._apply(line, recorded)) is not None
-        ]
+        leaves: list[tuple[Line, bool]] = []
+        for line, recorded in events:
+            if (complete := self._apply(line, recorded)) is None:
+                self.differ(Name.EVENTS, written_otherwise(line, recorded))  # no root covers its bytes
+            else:
+                leaves.append((line, complete))
         times.append(perf_counter())
         for line, complete in leaves:
             self.tree.add(line.body)
@@ -139,14 +145,14 @@ class CycleFold:
             self.newer = self.newer or f"{line.where}: {error}"
             return None
         except (ValueError, KeyError, TypeError, CodecError) as error:  # also a name that no subject can hold
-            self.differ(Name.EVENTS, Difference(line.where, "an event", f"{type(error).__name__}: {error}"))
+            self.differ(Name.EVENTS, Difference(line.where, "an event", told(error.__cause__ or error)))
             return None
         if content != CONTENT:
             self.differ(Name.EVENTS, Difference(line.where, f"the datacontenttype {CONTENT}", str(content)))
         event = recorded.event
         if not (isinstance(event, OfAll) or (isinstance(event, OfCycle) and event.cycle == self.cycle)):
             self.foreign = self.foreign or (event.cycle if isinstance(event, OfCycle) else None)
-            expected = f"events of cycle {self.cycle}, and of no other"
+            expected = f"events of cycle {self.cycle} and of no other, as GET /v1/cycles/{self.cycle}/events has them"
             self.differ(Name.EVENTS, Difference(line.where, expected, f"{event.type} at {subject}"))
             return None
         if belongs_at != subject:
@@ -173,7 +179,7 @@ class CycleFold:
                 self._take_attempt(line, failed)
             case event:
                 self._take_one(line, recorded)
-                if not isinstance(event, CyclePlanned | CycleSeeded):
+                if not isinstance(event, CyclePlanned | MetagraphRecorded | CycleSeeded):
                     return None
         if self.end is not None:
             return None
@@ -226,7 +232,7 @@ class CycleFold:
         match event:
             case CyclePlanned():
                 self._begin(line, event)
-            case CycleSeeded():
+            case MetagraphRecorded() | CycleSeeded():
                 self._come_after(line, CyclePlanned, event.type)
             case CycleSealed() | CycleAbandoned():
                 self._come_after(line, CyclePlanned, event.type)
@@ -251,6 +257,7 @@ _ENDS = (CycleSealed, CycleAbandoned)
 _RESULTS = (WeightsComputed, WeightsWithheld)
 _KINDS: dict[type[Event], tuple[type[Event], ...]] = {
     CyclePlanned: (CyclePlanned,),
+    MetagraphRecorded: (MetagraphRecorded,),
     CycleSeeded: (CycleSeeded,),
     CycleSealed: _ENDS,
     CycleAbandoned: _ENDS,

@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from events.export import Trailer, parse
-from events.log import BODY_BYTES_MAX
+from events.export import LINE_BYTES_MAX, Trailer, parse
 
 BATCH_LINES = 1_000
-LINE_BYTES_MAX = BODY_BYTES_MAX + 1
 _TRAILER = b'{"kinitro_trailer":'
 
 

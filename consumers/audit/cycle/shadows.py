@@ -21,7 +21,8 @@ def check_shadows(fold: CycleFold, plan: CyclePlanned, tallies: Tallies) -> Verd
     if not announced and not fold.shadows:
         return None
     found = next(_differences(fold, plan, tallies, announced), None)
-    agreed = f"what the rules from {', '.join(f'cycle {it.cycle}' for it in announced)} would have given"
+    named = ", ".join(f"cycle {it.cycle}" for it in announced)
+    agreed = f"what the rules from {named} would have given, as announced; nobody signs announcements"
     return Verdict.of(Name.SHADOW, found, agreed, perf_counter() - started)
 
 

@@ -16,9 +16,10 @@ from consumers.audit.cycle.fold import CycleFold, Placed
 from consumers.audit.cycle.lines import Line
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from events.canonical import canonical
-from events.cycles import CycleAbandoned, CycleSealed
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.ids import Hotkey
 from events.keys import is_signed
+from events.metagraph import ChainTerms
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.statements import Document, History, key_document, root_document, weights_document
 from events.weights import WeightsComputed
@@ -113,7 +114,7 @@ def _short(value: object) -> str:
 def _root_document(fold: CycleFold, signed: Placed) -> Document:
     placed = cast("Placed", fold.end)
     end = cast("CycleSealed | CycleAbandoned", placed.recorded.event)
-    return root_document(end, _history_root(fold, placed.line.body, signed))
+    return root_document(end, _history_root(fold, placed.line.body, signed), _chain(fold))
 
 
 def _history_root(fold: CycleFold, end: bytes, signed: Placed) -> str:
@@ -131,7 +132,12 @@ def _history_root(fold: CycleFold, end: bytes, signed: Placed) -> str:
 
 def _weights_document(fold: CycleFold) -> Document | None:
     placed = fold.one.get(WeightsComputed)
-    return None if placed is None else weights_document(cast("WeightsComputed", placed.recorded.event))
+    return None if placed is None else weights_document(cast("WeightsComputed", placed.recorded.event), _chain(fold))
+
+
+def _chain(fold: CycleFold) -> ChainTerms | None:
+    placed = fold.one.get(CyclePlanned)
+    return None if placed is None else cast("CyclePlanned", placed.recorded.event).chain
 
 
 def _agreed(fold: CycleFold, pinned: Hotkey | None) -> str:

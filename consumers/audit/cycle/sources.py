@@ -13,13 +13,17 @@ from typing import IO, Any, Protocol, cast
 
 import aiohttp
 
+from consumers.audit.anchors import recorded_anchors
 from consumers.audit.case import SourceAway
-from consumers.audit.cycle.lines import BATCH_LINES, LINE_BYTES_MAX, Export, Line, NotATrailer
+from consumers.audit.cycle.lines import BATCH_LINES, Export, Line, NotATrailer
 from consumers.audit.cycle.verdicts import NoSuchCycle, NoSuchFile
-from events.export import Trailer
+from events.anchors import RootAnchored
+from events.export import LINE_BYTES_MAX, Trailer
+from events.export_api import lines
 from events.ids import CycleId
 from events.log import EventLog
 from events.mirror import of_cycle
+from events.public_api import refused
 
 SILENCE_S = 30.0
 """How long an API may send nothing."""
@@ -82,24 +86,21 @@ class ApiSource:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE_S, sock_read=SILENCE_S)
         try:
             async with self._session.get(url, timeout=timeout, allow_redirects=False) as answer:
-                _check_status(url, answer.status, cycle)
+                await _check_status(answer, url)
                 async for batch in self._received(answer):
                     yield batch
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SourceAway(f"{url}: {type(error).__name__}: {error}; is --api-url right?") from error
 
     async def _received(self, answer: aiohttp.ClientResponse) -> AsyncIterator[list[Line]]:
-        rest, raw = b"", list[bytes]()
-        async for chunk in answer.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            raw += lines
-            if len(rest) > LINE_BYTES_MAX:
-                raise ValueError(f"a line of more than {LINE_BYTES_MAX} bytes: this is not an export")
-            if len(raw) >= BATCH_LINES:
-                yield [line for each in raw if (line := self._export.take(each)) is not None]
-                raw.clear()
-        raw += [rest] if rest else []
-        yield [line for each in raw if (line := self._export.take(each)) is not None]
+        batch: list[Line] = []
+        async for line in lines(answer.content.iter_any()):
+            if (taken := self._export.take(line)) is not None:
+                batch.append(taken)
+            if len(batch) == BATCH_LINES:
+                yield batch
+                batch = []
+        yield batch
 
 
 class LogSource:
@@ -109,6 +110,10 @@ class LogSource:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
+
+    async def anchors(self) -> list[RootAnchored]:
+        """All that are recorded, oldest first."""
+        return await recorded_anchors(self._log)
 
     async def batches(self, cycle: CycleId) -> AsyncIterator[list[Line]]:
         number = 0
@@ -139,8 +144,8 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def _check_status(url: str, status: int, cycle: CycleId) -> None:
-    if status == 404:
-        raise NoSuchCycle(f"{url} answered 404: it knows no cycle {cycle}")
-    if status != 200:
-        raise SourceAway(f"{url} answered {status}, not as our API would; is --api-url right?")
+async def _check_status(answer: aiohttp.ClientResponse, url: str) -> None:
+    if answer.status != 200:
+        refusal = await refused(answer, url)
+        is_unknown = refusal.problem is not None and refusal.problem.kind == "unknown-cycle"
+        raise (NoSuchCycle if is_unknown else SourceAway)(refusal.refusal)

@@ -43,10 +43,11 @@ class Name(StrEnum):
     EXPORT = "export"
     """The lines are those of which the trailer speaks: a transmission error, or a careless forger."""
     EVENTS = "events"
-    """Each line is an event of this cycle, at the subject that it has to have."""
+    """Each line is an event of this cycle, at the subject that it has to have; and where no root covers its bytes, it
+    is spelled as the backend spells it."""
     PLAN = "plan"
-    """Plan, seed, one outcome for each planned episode and no other, end, weights: in this order. The secret; and
-    the rules, where any were announced."""
+    """Plan (of a chain: and metagraph), seed, one outcome for each planned episode and no other, end, weights: in
+    this order. That the miners held their uids; the secret; and the rules, where any were announced."""
     ROOT = "root"
     """The end speaks of these events: their Merkle root and how many they are."""
     SIGNATURE = "signature"
@@ -59,6 +60,8 @@ class Name(StrEnum):
     U16 = "u16"
     SHADOW = "shadow"
     """What rules that were announced would have given. Only where there are some."""
+    ANCHOR = "anchor"
+    """The chain has the history root that is signed of the end. Only where a chain was named."""
     EPISODES = "episodes"
     """Some episodes, run again."""
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import orjson
 
 from consumers.audit.cycle.verdicts import Difference
-from events.cycles import CycleAbandoned, CycleSealed
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.ids import Hotkey
 from events.keys import is_signed
 from events.merkle_proofs import ProofRefused, verify_consistency
+from events.metagraph import ChainTerms
 from events.signed import KeyAnnounced, RootSigned
-from events.statements import ROOT, Document, History, StatementError, check_identity, root_document
+from events.statements import ROOT, ROOT_ON_CHAIN, Document, History, StatementError, check_identity, root_document
 
 
 class HistoryDiffers(Exception):
@@ -33,10 +34,20 @@ class HistoryDiffers(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an auditor kept from earlier: the history root that ended with this cycle, in hex."""
+    """What an auditor knows from elsewhere: the history root that ended with this cycle, in hex."""
 
     cycle: int
     root: str
+    whence: str = "which was kept"
+
+    def check(self, root: str) -> None:
+        """Compare with the root of the same cycle.
+
+        Raises:
+            HistoryDiffers: they are not the same.
+        """
+        if root != self.root:
+            raise HistoryDiffers(f"cycle {self.cycle}", f"the history root {self.root}, {self.whence}", root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class HistoryAudit:
     key: Hotkey | None
     """The one in force."""
     difference: Difference | None
+    notes: tuple[str, ...] = ()
+    """What came of comparing it with the chain."""
 
     @property
     def agrees(self) -> bool:
@@ -96,7 +109,7 @@ def check_signature(signed: RootSigned, cycle: int, keys: Sequence[Hotkey]) -> D
         bytes.fromhex(str(said["history_root"]))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise HistoryDiffers(where, "a statement about a history", signed.statement[:200]) from error
-    if found != (ROOT, cycle, cycle):
+    if found not in ((ROOT, cycle, cycle), (ROOT_ON_CHAIN, cycle, cycle)):
         raise HistoryDiffers(where, f"a statement about the history of {cycle} cycles", signed.statement[:200])
     return said
 
@@ -104,12 +117,19 @@ def check_signature(signed: RootSigned, cycle: int, keys: Sequence[Hotkey]) -> D
 class FromEnds:
     """All ends and statements of a log, in its order: each history root is computed again."""
 
-    def __init__(self, keys: Sequence[Hotkey], kept: Kept | None) -> None:
-        self._keys, self._kept = keys, kept
+    def __init__(self, keys: Sequence[Hotkey], kept: Kept | None, anchored: Sequence[Kept] = ()) -> None:
+        self._keys = keys
+        self._kept = (kept, *anchored) if kept else tuple(anchored)
         self._history = History()
         self._unsigned: dict[int, Document] = {}
         """What has to be signed of the cycles that have ended."""
         self._last, self._root = 0, ""
+        self._chains: dict[int, ChainTerms | None] = {}
+        """Of the cycles that are planned and have not ended."""
+
+    def planned(self, plan: CyclePlanned) -> None:
+        """A cycle was planned; its end comes later."""
+        self._chains[plan.cycle] = plan.chain
 
     def end(self, end: CycleSealed | CycleAbandoned, body: bytes) -> None:
         """The next cycle has ended.
@@ -122,9 +142,10 @@ class FromEnds:
             raise HistoryDiffers(f"cycle {size}", f"the end of cycle {size}", f"that of cycle {end.cycle}")
         self._history.add(size, body)
         root = self._history.root
-        if self._kept is not None and self._kept.cycle == size and self._kept.root != root:
-            raise HistoryDiffers(f"cycle {size}", f"the history root {self._kept.root}, which was kept", root)
-        self._unsigned[size] = root_document(end, root)
+        for each in self._kept:
+            if each.cycle == size:
+                each.check(root)
+        self._unsigned[size] = root_document(end, root, self._chains.pop(size, None))
 
     def signed(self, signed: RootSigned) -> None:
         """What was signed of a cycle that has ended.
@@ -158,11 +179,11 @@ class FromEnds:
 class FromProofs:
     """Statement after statement, each with the proof that its tree begins with the one before."""
 
-    def __init__(self, keys: Sequence[Hotkey], kept: Kept | None) -> None:
+    def __init__(self, keys: Sequence[Hotkey], kept: Kept | None, anchored: Sequence[Kept] = ()) -> None:
         self._keys = keys
         self.first = kept.cycle if kept else 1
         self.last = self.first - 1
-        self._kept = kept
+        self._kept = (kept, *anchored) if kept else tuple(anchored)
         self._root = ""
 
     @property
@@ -180,8 +201,9 @@ class FromProofs:
         root = str(check_signature(signed, cycle, self._keys)["history_root"])
         if held != root:
             raise HistoryDiffers(f"cycle {cycle}, history_root", f"{held}, as the ends have it", root)
-        if self._kept is not None and cycle == self._kept.cycle and root != self._kept.root:
-            raise HistoryDiffers(f"cycle {cycle}", f"the history root {self._kept.root}, which was kept", root)
+        for each in self._kept:
+            if each.cycle == cycle:
+                each.check(root)
         if cycle > self.first:
             self._extends(cycle, root, proof)
         self.last, self._root = cycle, root
@@ -213,15 +235,15 @@ class FromProofs:
         return concluded(self.first, self.last, unsigned, self._root, self._keys)
 
 
-def check_there(kept: Kept | None, size: int) -> None:
+def check_there(kept: Sequence[Kept], size: int) -> None:
     """Refuse a history that ends before what was kept.
 
     Raises:
         HistoryDiffers: it does.
     """
-    if kept is not None and size < kept.cycle:
-        found = f"a history of {size} cycles" if size else "no history"
-        raise HistoryDiffers(f"cycle {kept.cycle}", f"the history root {kept.root}, which was kept", found)
+    for each in kept:
+        if size < each.cycle:
+            each.check(f"a history of {size} cycles" if size else "no history")
 
 
 def concluded(first: int, last: int, unsigned: int, root: str, keys: Sequence[Hotkey]) -> HistoryAudit:

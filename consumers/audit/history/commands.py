@@ -12,6 +12,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from consumers.audit.anchors import ChainOptions
 from consumers.audit.cycle.commands import parse_key
 from consumers.audit.cycle.signatures import UNPINNED
 from consumers.audit.history.checks import HistoryAudit, Kept
@@ -57,6 +58,7 @@ class HistoryOptions:
 def audit_history(
     context: typer.Context,
     history: HistoryOptions,
+    chain: ChainOptions,
     log: LogOptions,
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
@@ -65,7 +67,7 @@ def audit_history(
     results: list[HistoryAudit] = []
 
     async def main() -> None:
-        result = await _audited(context.obj, history.api_url, log, pinned, kept)
+        result = await _audited(context.obj, history.api_url, log, chain, pinned, kept)
         results.append(result)
         if as_json:
             typer.echo(orjson.dumps({"agrees": result.agrees, "verdict": result.verdict, **asdict(result)}))
@@ -78,23 +80,29 @@ def audit_history(
 
 
 async def _audited(
-    servers: Servers, api_url: str | None, log: LogOptions, pinned: Hotkey | None, kept: Kept | None
+    servers: Servers,
+    api_url: str | None,
+    log: LogOptions,
+    chain: ChainOptions,
+    pinned: Hotkey | None,
+    kept: Kept | None,
 ) -> HistoryAudit:
     if api_url is not None:
         async with aiohttp.ClientSession() as session:
-            return await ApiHistory(session, api_url).audit(pinned, kept)
+            return await ApiHistory(session, api_url).audit(pinned, kept, chain)
     async with open_log(servers, log, "audit") as connection:
-        return await audit_log(JetStreamLog(connection), pinned, kept)
+        return await audit_log(JetStreamLog(connection), pinned, kept, chain)
 
 
 def view(result: HistoryAudit, kept: Kept | None, pinned: Hotkey | None) -> RenderableType:
     """An audit for a terminal."""
     if result.difference is not None:
         return Text(f"DIFFERENT: {result.verdict}", style="bold red")
-    signed = f"cycles {result.first} to {result.last}, signed by {result.key}"
+    signed = f"cycles {result.first} to {result.last}, signed; the key in force: {result.key}"
     lines = [signed if pinned else f"{signed}; {UNPINNED}"]
     if kept is not None:
         lines.append(f"what was kept of cycle {kept.cycle} is still its beginning")
+    lines += result.notes
     if result.unsigned:
         lines.append("after them a cycle has ended that is not signed yet")
     lines.append(f"keep for the next time: --since {result.last} --root {result.root}")

@@ -5,23 +5,27 @@ NoHistory (CannotAudit, consumers/audit/case.py)    no cycle has ended yet
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import aiohttp
-import orjson
 from pydantic import BaseModel, ValidationError
 
+from consumers.audit.anchors import ChainOptions, recorded_anchors
 from consumers.audit.case import CannotAudit, SourceAway
+from consumers.audit.history.anchored import Anchored, compared, recorded_roots
 from consumers.audit.history.checks import FromEnds, FromProofs, HistoryAudit, HistoryDiffers, Kept, check_keys
 from events import subjects
+from events.anchors import RootAnchored
 from events.codec import decode, decode_as
-from events.cycles import CycleAbandoned, CycleSealed
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.ids import CycleId, Hotkey
 from events.log import EventLog, Stored
+from events.public_api import NoAnswer, ask
 from events.signed import KeyAnnounced, RootSigned, Signature
 
-API_TIMEOUT_S = 30.0
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -29,27 +33,52 @@ class NoHistory(CannotAudit):
     """No cycle has ended yet."""
 
 
-async def audit_log(log: EventLog, pinned: Hotkey | None, kept: Kept | None) -> HistoryAudit:
-    """The history of a log, computed again from the events that ended its cycles.
+async def audit_log(
+    log: EventLog, pinned: Hotkey | None, kept: Kept | None, chain: ChainOptions | None = None
+) -> HistoryAudit:
+    """The history of a log, computed again from the events that ended its cycles; what it says of anchors, too.
 
     Raises:
         NoHistory: no cycle has ended, and none was kept.
+        Misused: the chain is not said in full.
+        ChainTrouble: it cannot be read now.
         CodecError, LogUnavailable: an event cannot be read.
     """
     if kept is None and await log.last(subjects.seal(CycleId(1))) is None:
         raise NoHistory("no cycle has ended yet; wait for `kinitro cycle list` to show one that has")
     try:
         announced = [decode_as(KeyAnnounced, stored).event async for stored in _all(log, subjects.IDENTITY)]
-        fold = FromEnds(check_keys(announced, pinned), kept)
-        async for stored in _all(log, (subjects.SEALS, subjects.SIGNED_ROOTS)):
+        recorded = await recorded_anchors(log)
+        anchored = await on_chain(chain, recorded)
+        fold = FromEnds(check_keys(announced, pinned), kept, (*recorded_roots(recorded), *anchored.roots))
+        async for stored in _all(log, (subjects.PLANS, subjects.SEALS, subjects.SIGNED_ROOTS)):
             match decode(stored).event:
+                case CyclePlanned() as plan:
+                    fold.planned(plan)
                 case CycleSealed() | CycleAbandoned() as end:
                     fold.end(end, stored.body)
                 case RootSigned() as signed:
                     fold.signed(signed)
-        return fold.concluded()
+        return replace(fold.concluded(), notes=anchored.notes)
     except HistoryDiffers as error:
         return different(error, kept)
+
+
+async def on_chain(options: ChainOptions | None, recorded: Sequence[RootAnchored]) -> Anchored:
+    """What the chain has, where one was named.
+
+    Raises:
+        HistoryDiffers: not what was recorded.
+        Misused: it is not said in full.
+        ChainTrouble: it cannot be read now.
+    """
+    chain = None if options is None else options.wanted(recorded[-1] if recorded else None)
+    if chain is None:
+        return Anchored()
+    try:
+        return await compared(chain, recorded)
+    finally:
+        await chain.close()
 
 
 async def _all(log: EventLog, subject: str | tuple[str, ...]) -> Any:
@@ -96,10 +125,14 @@ class ApiHistory:
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._session, self._base_url = session, base_url.rstrip("/")
 
-    async def audit(self, pinned: Hotkey | None, kept: Kept | None) -> HistoryAudit:
+    async def audit(
+        self, pinned: Hotkey | None, kept: Kept | None, chain: ChainOptions | None = None
+    ) -> HistoryAudit:
         """The history by proofs, from the kept root on.
 
         Raises:
+            Misused: the chain is not said in full.
+            ChainTrouble: it cannot be read now.
             NoHistory: the backend has announced no key, so it has signed nothing.
             SourceAway: no answer, or not one of our API.
         """
@@ -108,12 +141,13 @@ class ApiHistory:
             raise NoHistory(f"{self._base_url} knows of no key, so nothing is signed yet")
         try:
             keys = check_keys(_announced(identity), pinned)
-            fold = FromProofs(keys, kept)
+            anchored = await on_chain(chain, ())
+            fold = FromProofs(keys, kept, anchored.roots)
             while (signed := await self._root(fold.last + 1)) is not None:
                 held = await self._held(fold.last + 1, fold.since)
                 fold.signed(signed, held.root, held.proof)
             fold.unsigned(await self._root(fold.last + 2))
-            return fold.concluded(await self._ended(fold.last + 1))
+            return replace(fold.concluded(await self._ended(fold.last + 1)), notes=anchored.notes)
         except HistoryDiffers as error:
             return different(error, kept)
 
@@ -135,21 +169,16 @@ class ApiHistory:
 
     async def _get(self, path: str, kind: type[A]) -> A | None:
         """The answer; None where there is no such thing, or not yet."""
-        url = f"{self._base_url}{path}"
-        timeout = aiohttp.ClientTimeout(total=API_TIMEOUT_S)
         try:
-            async with self._session.get(url, timeout=timeout, allow_redirects=False) as answer:
-                body, status = await _bounded(answer), answer.status
-            if status == 200:
-                return kind.model_validate_json(body)
-            if status in (404, 409) and str(orjson.loads(body)["type"]).startswith("urn:kinitro:problem:"):
-                return None
-            reason = f"{url} answered {status}, not as our API would; is --api-url right?"
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            reason = f"{url}: {type(error).__name__}: {error}; is --api-url right?"
-        except (KeyError, TypeError) as error:
-            reason = f"{url} answered {status}, not as our API would ({error!r}); is --api-url right?"
-        raise SourceAway(reason)
+            answer = await ask(self._session, f"{self._base_url}{path}", bytes_max=ANSWER_BYTES_MAX)
+            if answer.status == 200:
+                return kind.model_validate_json(answer.body)
+        except (NoAnswer, ValidationError) as error:
+            reason = str(error) if isinstance(error, NoAnswer) else answer.refusal
+            raise SourceAway(reason) from error
+        if answer.status in (404, 409) and answer.problem is not None:
+            return None
+        raise SourceAway(answer.refusal)
 
 
 def _announced(identity: _Identity | None) -> list[KeyAnnounced]:
@@ -160,12 +189,3 @@ def _announced(identity: _Identity | None) -> list[KeyAnnounced]:
         ]
     except ValidationError as error:
         raise HistoryDiffers("the keys", "announcements", str(error)) from error
-
-
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > ANSWER_BYTES_MAX:
-            raise ValueError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
-    return bytes(body)

@@ -1,6 +1,7 @@
 """Cycles as they were once exported: every later version must find them identical, for ever.
 
-`demo` is a real one, of `kinitro demo`; the others were made, each signed by the key that it announces.
+`demo` and `on-chain` are real ones, of `kinitro demo` and of a subnet on a test's chain; the others were made, each
+signed by the key that it announces.
 """
 
 from __future__ import annotations

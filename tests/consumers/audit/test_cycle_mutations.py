@@ -7,6 +7,7 @@ seal, the weights and the statements fit as well, and lacks only the key; the au
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -187,6 +188,44 @@ def test_what_is_under_the_root_is_covered_by_it_to_the_last_byte() -> None:
             assert Name.ROOT in found, mutation.what
         if place == SEALED and Name.EVENTS not in found:
             assert Name.SIGNATURE in found, mutation.what
+
+
+def respelled(body: bytes) -> Iterator[tuple[str, bytes]]:
+    """The same event to this program, and perhaps another one to whoever reads it with another."""
+    read = document(body)
+    kind, lie = read["type"].encode(), b'"data":{"cycle":9},"data":{'
+    yield "spaces", json.dumps(read).encode()
+    yield "a space at the end", body + b" "
+    yield "a carriage return", body + b"\r"
+    yield "other order", body_of(dict(reversed(read.items())))
+    yield "an escape", body.replace(kind, b"\\u006b" + kind[1:], 1)
+    yield "data twice", body.replace(b'"data":{', lie, 1)
+    yield "time in another form", body.replace(b'Z","datacontenttype"', b'+00:00","datacontenttype"', 1)
+    yield "an attribute that nobody knows", body_of({**read, "comment": "x"})
+    yield "another kind of version", body_of({**read, "schemaversion": True})
+
+
+def lenient() -> Iterator[tuple[str, bytes]]:
+    """Values of another kind that reading would take for the right ones."""
+    yield (
+        "a number as text",
+        BODIES[WEIGHED].replace(b'"block":', b'"block":"', 1).replace(b',"merkle', b'","merkle', 1),
+    )
+    yield "text for false", BODIES[WEIGHED].replace(b'"on_frontier":false', b'"on_frontier":"no"', 1)
+
+
+@pytest.mark.parametrize("place", range(len(BODIES)))
+def test_an_event_that_is_spelled_otherwise_is_caught(place: int) -> None:
+    caught_by = {Name.ROOT} if PLANNED <= place < SEALED else {Name.EVENTS}
+    for what, body in respelled(BODIES[place]):
+        assert body != BODIES[place], what
+        assert caught_by <= failing(exported(replaced(place, body))), what
+
+
+def test_values_that_would_be_read_as_the_right_ones_are_caught() -> None:
+    for what, body in lenient():
+        assert body != BODIES[WEIGHED], what
+        assert failing(exported(replaced(WEIGHED, body))) == {Name.EVENTS}, what
 
 
 # The thorough forger: all fits, but the signatures.

@@ -75,7 +75,9 @@ def test_a_cycle_under_announced_rules_is_identical_and_so_are_its_shadows() -> 
     assert audit.verdict == "identical"
     (shadow,) = (verdict for verdict in audit.verdicts if verdict.name is Name.SHADOW)
     assert shadow.same
-    assert shadow.detail == "what the rules from cycle 5, cycle 7 would have given"
+    assert shadow.detail == (
+        "what the rules from cycle 5, cycle 7 would have given, as announced; nobody signs announcements"
+    )
     assert len(AT_SHADOWS) == 2
 
 
@@ -157,6 +159,14 @@ def test_a_plan_that_does_not_follow_what_was_announced_is_named_with_both_value
 def test_an_announcement_after_the_plan_counts_for_nothing_in_its_cycle() -> None:
     late = document(cycle_export(PLAN, (), rules=(facts.rules_announced(4),))[1])
     assert not failing([*BODIES, body_of(late)])
+
+
+def test_who_leaves_out_all_announcements_passes_because_nobody_signs_them() -> None:
+    """Known, and told in docs/auditing.md: the plan has the rules that counted, and those are under the root."""
+    bodies = without(AT_PAST, AT_COUNTS, AT_TO_COME, AT_LATER, *AT_SHADOWS)
+    audit = audit_export(PLAN.cycle, exported(bodies, first=AT_LATER + 1), key_of(KEY))
+    assert audit.verdict == "identical"
+    assert Name.SHADOW not in {verdict.name for verdict in audit.verdicts}
 
 
 async def scored_log(log: EventLog) -> None:

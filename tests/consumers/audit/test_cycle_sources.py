@@ -93,7 +93,7 @@ async def test_a_cycle_is_identical_from_the_log_and_from_an_api(nats_url: str, 
     assert from_api.checks["export"]["same"] is True
     assert "episodes" not in from_log.checks
     assert from_api.checks["episodes"]["same"] is True
-    assert from_api.checks["episodes"]["detail"].startswith("2 drawn by the end: 1.")
+    assert from_api.checks["episodes"]["detail"].startswith("2 drawn at random: 1.")
 
 
 async def test_a_cycle_that_was_fetched_is_identical(served_api: Api, tmp_path: Path) -> None:
@@ -113,9 +113,15 @@ async def test_what_is_not_there_is_said(nats_url: str, served_api: Api) -> None
         await asyncio.gather(
             audited("9", "--nats-url", nats_url),
             audited("9", "--api-url", served_api.base_url),
+            audited("1", "--api-url", f"{served_api.base_url}/docs"),
             audited("2", "--api-url", served_api.base_url),
         ),
-        ("there is nothing of cycle 9 here", "it knows no cycle 9", "cycle 2 has not ended"),
+        (
+            "there is nothing of cycle 9 here",
+            "there is no cycle 9",
+            "/docs/v1/cycles/1/events answered 404: ",
+            "cycle 2 has not ended",
+        ),
         strict=True,
     ):
         assert (ended.status, ended.out) == (2, "")

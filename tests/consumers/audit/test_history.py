@@ -241,11 +241,13 @@ def test_a_signed_history_that_is_no_continuation_of_the_one_before_is_refused()
     other.add(1, b"another end")
     other.add(2, b"the second end")
     fold = FromProofs((FIRST.address,), None)
-    fold.signed(signed_of(root_statement(facts.cycle_abandoned(1), true), 1), true.root, [])
+    fold.signed(signed_of(root_statement(facts.cycle_abandoned(1), true, None), 1), true.root, [])
     proof = MerkleProver(map(hash_leaf, (b"another end", b"the second end"))).consistency(1)
     with pytest.raises(HistoryDiffers, match=r"cycle 2: expected the history root .* to extend"):
         fold.signed(
-            signed_of(root_statement(facts.cycle_abandoned(2), other), 2), other.root, [node.hex() for node in proof]
+            signed_of(root_statement(facts.cycle_abandoned(2), other, None), 2),
+            other.root,
+            [node.hex() for node in proof],
         )
 
 

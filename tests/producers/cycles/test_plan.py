@@ -12,13 +12,12 @@ from events.ids import CycleId
 from events.log import Stored
 from events.miners import MinerDiscovered
 from events.seeds import cycle_secret
-from producers.blocks import Block
 from producers.cycles.plan import plan_cycle
 from producers.discovery.registry import Registry
 from tests.controls import facts
 from tests.producers.driving import MASTER_KEY, settings
 
-BLOCK = Block(50, "00" * 32, finalized=True)
+BLOCK = 50
 
 
 def registry(*events: Event) -> Registry:

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from events.chain.link import ChainLink, shown
+from events.chain.sdk import trouble
 from events.chain.trouble import (
     ChainTrouble,
     NoConnection,
     NodeRefused,
     NoSubnet,
+    OtherChain,
     Reorganised,
     RuntimeUnsuited,
     StatePruned,
@@ -223,6 +225,14 @@ class TestTrouble:
         assert str(trouble.value).startswith("chain node ws://127.0.0.1:1 cannot be reached")
         assert "secret" not in str(trouble.value)
 
+    def test_nothing_secret_of_an_endpoint_is_told_even_if_the_sdk_does(self) -> None:
+        said = OSError("no answer from 'wss://user:secret@node.example:443/secret?token=secret', tried 3 times")
+
+        told = str(trouble("wss://node.example:443", said))
+
+        assert "no answer from 'wss://node.example:443', tried 3 times" in told
+        assert "secret" not in told
+
 
 class TestMending:
     async def test_a_cut_in_the_middle_is_survived(self) -> None:
@@ -294,6 +304,19 @@ class TestMending:
                 await read(link, NETUID + 1, retry_s=30)
 
             assert node.calls["chain_getFinalizedHead"] == 1
+
+    async def test_a_node_of_another_chain_is_refused_and_left_for_the_next(self) -> None:
+        chain = populated()
+        async with running(chain) as first, running(_OtherChain()) as second, linked(first, second) as link:
+            assert (await read(link)).block == 1001
+            await first.stop()
+            told: list[Exception] = []
+            metagraph = SubtensorMetagraph(link, NETUID, retry_s=30, tell=told.append)
+            reading = asyncio.create_task(metagraph.metagraph())
+            await eventually(lambda: any(isinstance(it, OtherChain) for it in told))
+            await first.start()
+
+            assert (await reading).block == 1001
 
     async def test_two_readers_share_a_link(self) -> None:
         async with running(populated()) as node, linked(node) as link:
@@ -389,3 +412,10 @@ def _prune(chain: Chain) -> None:
 def _reorganise(chain: Chain) -> None:
     if chain.head.number == 1002:
         chain.reorganise(1, finalized_too=True)
+
+
+class _OtherChain(Chain):
+    """Begins with another block."""
+
+    def hash_of(self, number: int) -> str | None:
+        return "0x" + "ab" * 32 if number == 0 else super().hash_of(number)

@@ -111,12 +111,11 @@ async def test_trouble_appends_nothing_and_the_next_poll_makes_up_for_it() -> No
         assert len(await discovery.poll()) == 2
 
 
-async def test_the_metagraph_of_the_last_snapshot_is_kept() -> None:
+async def test_a_snapshot_has_the_metagraph_from_which_it_is() -> None:
     chain = populated(2)
     async with discovering(chain) as (_, source, _node):
-        assert source.metagraph is None
-
         snapshot = await source.snapshot()
 
-    assert source.metagraph is not None
-    assert source.metagraph.block == snapshot.block == 1001
+    assert snapshot.metagraph is not None
+    assert snapshot.metagraph.block == snapshot.block == 1001
+    assert "0x" + snapshot.metagraph.genesis == chain.hash_of(0)

@@ -58,6 +58,25 @@ async def test_the_answer_to_reset_decides() -> None:
         assert await episode(server) == ["application/json"]
 
 
+@pytest.mark.parametrize("speak", list(Encoding))
+async def test_whoever_tries_a_policy_may_choose(speak: Encoding) -> None:
+    async with (
+        raw_server(reset=ASKS) as server,
+        HttpPolicy(server.url, allow_private_addresses=True, speak=speak) as policy,
+    ):
+        await policy.reset(TASK, deadline_ms=30_000)
+        await policy.act(SEEING, ARM_ACTION, deadline_ms=30_000)
+    assert server.requests[-1][1]["content-type"] == speak.content_type
+    assert policy.encoding is Encoding.MSGPACK
+
+
+async def test_a_health_that_fails_says_why_to_whoever_asks() -> None:
+    async with raw_server() as server, HttpPolicy(server.url, allow_private_addresses=True) as policy:
+        with pytest.raises(PolicyFailed) as failed:
+            await policy.health()
+    assert failed.value.code is PolicyFailure.HTTP_ERROR
+
+
 async def test_a_silent_policy_is_asked_once_for_many_episodes() -> None:
     async with raw_server() as server:
         for _ in range(3):

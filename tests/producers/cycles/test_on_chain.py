@@ -1,0 +1,258 @@
+"""Cycles about a subnet of a chain: what they are pinned to, where their seeds come from, and what trouble does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from consumers.audit.cycle.evidence import check_plan
+from consumers.audit.cycle.fold import CycleFold
+from consumers.audit.cycle.lines import Line
+from consumers.audit.cycle.verdicts import Verdict
+from events import subjects
+from events.chain.link import ChainLink
+from events.cycles import CyclePlanned, CycleSeeded
+from events.discovery import DegradedCode, DiscoveryDegraded, DiscoveryRestored
+from events.episodes import EpisodeAbandoned, EpisodeCompleted
+from events.event import Event
+from events.ids import CycleId
+from events.metagraph import SEED_DELAY_BLOCKS, MetagraphRecorded
+from events.tasks import EpisodeTask
+from producers.cycles.conductor import ChainAway, ForeignChain
+from producers.cycles.scheduler import run_cycle_once, run_scheduler
+from producers.discovery.subtensor import SubtensorBlocks, SubtensorMetagraph
+from producers.discovery.subtensor_source import SubtensorSource
+from producers.progress import CycleIdle, Ended, Progress, Retrying
+from tests.chain.chain import NETUID, Chain
+from tests.chain.node import Node, running
+from tests.chain.subnets import hotkey, populated
+from tests.chain.world import raw
+from tests.eventually import eventually
+from tests.producers.driving import CYCLE, MemoryStage, drive, events_of, outcome_of, queued, settings, stop, worker
+
+USING = settings().model_copy(update={"netuid": NETUID})
+
+
+@dataclass
+class Scene:
+    """A stage, and a chain beside it."""
+
+    chain: Chain
+    node: Node
+    link: ChainLink
+    stage: MemoryStage = field(default_factory=MemoryStage)
+    told: list[Progress] = field(default_factory=list)
+
+    @property
+    def blocks(self) -> SubtensorBlocks:
+        return SubtensorBlocks(
+            self.link, retry_s=0.0, poll_s=0.01, tell=lambda it: self.told.append(Retrying(str(it)))
+        )
+
+    @property
+    def miners(self) -> SubtensorSource:
+        return SubtensorSource(SubtensorMetagraph(self.link, NETUID, retry_s=0.0))
+
+    async def once(self, *, deadline_s: int = 3600) -> None:
+        await run_cycle_once(
+            CYCLE,
+            log=self.stage.log,
+            queue=self.stage.queue,
+            blocks=self.blocks,
+            miners=self.miners,
+            settings=USING.model_copy(update={"deadline_s": deadline_s}),
+            report=self.told.append,
+        )
+
+    @asynccontextmanager
+    async def scheduler(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(
+            run_scheduler(
+                log=self.stage.log,
+                queue=self.stage.queue,
+                blocks=self.blocks,
+                miners=self.miners,
+                settings=USING,
+                report=self.told.append,
+            )
+        )
+        try:
+            yield
+        finally:
+            await stop(task)
+
+    async def of(self, *kinds: type[Event]) -> list[Event]:
+        return [it.event for it in await events_of(self.stage.log) if isinstance(it.event, kinds)]
+
+    async def has(self, kind: type[Event]) -> bool:
+        return bool(await self.of(kind))
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    chain = populated(3)
+    async with running(chain) as node:
+        link = ChainLink([node.url])
+        try:
+            yield Scene(chain, node, link)
+        finally:
+            await link.close()
+
+
+async def seeded(scene: Scene) -> None:
+    """The chain goes on, block by block, until the cycle has its seeds."""
+
+    async def next_block() -> bool:
+        if await scene.has(CyclePlanned):
+            scene.chain.advance()
+        return await scene.has(CycleSeeded)
+
+    await eventually(next_block)
+
+
+async def test_a_plan_is_pinned_to_the_finalized_subnet_and_seeded_by_a_later_block(scene: Scene) -> None:
+    pinned = scene.chain.last_finalized
+    scene.chain.register(hotkey(99), uid=1)
+    scene.chain.produce(2)
+
+    async with worker(scene.stage):
+        running_cycle = asyncio.create_task(scene.once())
+        await seeded(scene)
+        await running_cycle
+
+    plan, metagraph, seed, *_ = await events_of(scene.stage.log, subjects.cycle(CYCLE))
+    assert isinstance(plan.event, CyclePlanned)
+    assert isinstance(metagraph.event, MetagraphRecorded)
+    assert isinstance(seed.event, CycleSeeded)
+    assert plan.event.chain is not None
+    assert (plan.event.block, "0x" + plan.event.chain.block_hash) == (pinned.number, pinned.hash)
+    assert ("0x" + plan.event.chain.genesis, plan.event.chain.netuid) == (scene.chain.hash_of(0), NETUID)
+    assert [(it.uid, it.hotkey) for it in plan.event.roster] == [(uid, hotkey(uid)) for uid in range(3)]
+    assert [it.hotkey for it in metagraph.event.neurons] == [hotkey(uid) for uid in range(3)]
+    assert metagraph.envelope.causation == plan.id
+    assert seed.event.block == pinned.number + SEED_DELAY_BLOCKS
+    assert "0x" + seed.event.block_hash == scene.chain.hash_of(seed.event.block)
+
+
+async def test_an_audit_finds_that_a_roster_does_not_follow_from_the_metagraph(scene: Scene) -> None:
+    async with worker(scene.stage, _by_its_miner):
+        running_cycle = asyncio.create_task(scene.once())
+        await seeded(scene)
+        await running_cycle
+    bodies = [it.body for it in await events_of(scene.stage.log, subjects.cycle(CYCLE))]
+
+    assert _plan_verdict(bodies).same
+    without = [body for body in bodies if b"kinitro.cycle.metagraph" not in body]
+    assert "a metagraph" in _plan_verdict(without).detail
+    taken = [
+        body.replace(hotkey(1).encode(), hotkey(99).encode()) if b".metagraph" in body else body for body in bodies
+    ]
+    assert f"{hotkey(99)} in the metagraph" in _plan_verdict(taken).detail
+    sooner = [body.replace(b'"block":1011', b'"block":1010') if b".seed" in body else body for body in bodies]
+    assert "block 1011, 10 after the plan's, found block 1010" in _plan_verdict(sooner).detail
+    moved = [body.replace(b'"block":1001', b'"block":1002') if b".metagraph" in body else body for body in bodies]
+    assert "at block 1002" in _plan_verdict(moved).detail
+
+
+async def test_while_the_chain_is_away_no_cycle_is_planned_and_the_log_says_so_once(scene: Scene) -> None:
+    await scene.node.stop()
+    async with worker(scene.stage), scene.scheduler():
+        await eventually(lambda: sum(isinstance(it, CycleIdle) for it in scene.told) >= 3)
+        assert not await scene.has(CyclePlanned)
+        await scene.node.start()
+        await seeded(scene)
+        await eventually(lambda: any(isinstance(it, Ended) for it in scene.told))
+
+    trouble, end = await scene.of(DiscoveryDegraded, DiscoveryRestored)
+    assert isinstance(trouble, DiscoveryDegraded)
+    assert trouble.code is DegradedCode.NO_CONNECTION
+    assert "cannot be reached" in trouble.detail
+    assert isinstance(end, DiscoveryRestored)
+    assert end.block == 1001
+
+
+async def test_a_running_cycle_goes_on_while_the_chain_is_away(scene: Scene) -> None:
+    async with scene.scheduler():
+        await seeded(scene)
+        await eventually(queued(scene.stage, 12))
+        await scene.node.stop()
+        await eventually(lambda: scene.has(DiscoveryDegraded))
+        async with worker(scene.stage):
+            await eventually(lambda: any(isinstance(it, Ended) for it in scene.told))
+
+
+async def test_a_planned_cycle_waits_for_its_seeds_through_restarts_of_the_node(scene: Scene) -> None:
+    async with worker(scene.stage):
+        running_cycle = asyncio.create_task(scene.once())
+        await eventually(lambda: scene.has(CyclePlanned))
+        await scene.node.stop()
+        await eventually(
+            lambda: any(isinstance(it, Retrying) and "cannot be reached" in it.reason for it in scene.told)
+        )
+        await scene.node.start()
+        await seeded(scene)
+        await running_cycle
+
+
+async def test_a_cycle_that_never_gets_its_seeds_ends_at_its_deadline(scene: Scene) -> None:
+    running_cycle = asyncio.create_task(scene.once(deadline_s=1))
+    await eventually(lambda: scene.has(CyclePlanned))
+    await scene.node.stop()
+    await running_cycle
+
+    assert len(await scene.of(EpisodeAbandoned)) == 12
+
+
+async def test_no_cycle_is_planned_while_the_chain_does_not_finalize(scene: Scene) -> None:
+    scene.chain.produce(SEED_DELAY_BLOCKS)
+
+    with pytest.raises(ChainAway, match=r"block 1001 is final, 1011 the newest, expected fewer than 10 between them"):
+        await scene.once()
+
+    assert not await scene.has(CyclePlanned)
+
+
+async def test_no_cycle_is_planned_from_a_block_before_what_the_log_knows(scene: Scene) -> None:
+    late = populated(3)
+    scene.chain.advance(5)
+    scene.chain.commit(hotkey(1), raw("user/policy:89abcdef:other"))
+    scene.chain.advance()
+    async with running(late) as behind, worker(scene.stage):
+        running_cycle = asyncio.create_task(scene.once())
+        await seeded(scene)
+        await running_cycle
+        link = ChainLink([behind.url])
+        with pytest.raises(ChainAway, match="the log knows changes at block 1007"):
+            await run_cycle_once(
+                CycleId(2),
+                log=scene.stage.log,
+                queue=scene.stage.queue,
+                blocks=SubtensorBlocks(link, retry_s=0.0),
+                miners=SubtensorSource(SubtensorMetagraph(link, NETUID, retry_s=0.0)),
+                settings=USING,
+                report=scene.told.append,
+            )
+        await link.close()
+
+
+async def test_a_cycle_that_was_planned_from_a_chain_is_not_seeded_from_the_clock(scene: Scene) -> None:
+    running_cycle = asyncio.create_task(scene.once())
+    await eventually(lambda: scene.has(CyclePlanned))
+    await stop(running_cycle)
+
+    with pytest.raises(ForeignChain, match="planned from a chain, and this process has a roster"):
+        await drive(scene.stage)
+
+
+def _by_its_miner(task: EpisodeTask) -> EpisodeCompleted:
+    return outcome_of(task).model_copy(update={"hotkey": task.hotkey})
+
+
+def _plan_verdict(bodies: list[bytes]) -> Verdict:
+    fold = CycleFold(CYCLE)
+    fold.add([Line(number, None, body) for number, body in enumerate(bodies, start=1)])
+    return check_plan(fold)
