@@ -27,7 +27,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from consumers.verification.sandbox.interpreter import view_of
-from consumers.verification.sandbox.protocol import Answered, Limits, NoSandbox, Question, SandboxFailed
+from consumers.verification.sandbox.protocol import Answered, Limits, NoSandbox, Question, Sandbox, SandboxFailed
 from consumers.verification.sandbox.session import KernelSession, Pipes, followed
 from consumers.verification.sandbox.usage import CHILDREN
 
@@ -112,7 +112,7 @@ class Namespaces:
         )
 
 
-async def probe(extra_packages: Sequence[Path] = ()) -> Namespaces | NoSandbox:
+async def probe(extra_packages: Sequence[Path] = ()) -> Sandbox | NoSandbox:
     """Runs a policy of ours; only what works here is a sandbox."""
     if sys.platform != "linux":
         return NoSandbox(f"kernel sandboxes need Linux, and this is {sys.platform}: run the verification on Linux")

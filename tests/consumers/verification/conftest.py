@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.verification.sandbox.namespaces import Namespaces, probe
-from consumers.verification.sandbox.protocol import NoSandbox
+from consumers.verification.sandbox.namespaces import probe
+from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 from sim.rl_interface import Observation, encode_act_request
 
 Repository = Callable[[str], Path]
@@ -33,7 +33,7 @@ def make_policy():
 
 
 @pytest.fixture
-async def sandbox() -> Namespaces:
+async def sandbox() -> Sandbox:
     found = await probe()
     if isinstance(found, NoSandbox):
         pytest.skip(found.reason)

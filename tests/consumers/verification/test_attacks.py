@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.verification.sandbox.namespaces import Namespaces
-from consumers.verification.sandbox.protocol import Answered, Limits, Outcome, Question, Session
+from consumers.verification.sandbox.protocol import Answered, Limits, Outcome, Question, Sandbox, Session
 from sim.encodings import WireError
 from sim.rl_interface import decode_action
 from sim.spec import ARM_ACTION
@@ -125,7 +124,7 @@ async def host_services() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def honest_neighbour(sandbox: Namespaces, directory: Path) -> AsyncIterator[list[Outcome]]:
+async def honest_neighbour(sandbox: Sandbox, directory: Path) -> AsyncIterator[list[Outcome]]:
     """A policy in a sandbox of its own that is asked all the while, and afterwards once more."""
     outcomes: list[Outcome] = []
     over = False
@@ -161,7 +160,7 @@ async def last_outcome(session: Session) -> object:
 
 
 @pytest.mark.parametrize("attack", EXPECTED)
-async def test_attack(attack: str, sandbox: Namespaces, hostile: Repository, repository: Repository) -> None:
+async def test_attack(attack: str, sandbox: Sandbox, hostile: Repository, repository: Repository) -> None:
     directory, neighbour = hostile(attack), repository(HONEST)
     async with honest_neighbour(sandbox, neighbour) as neighbours:
         before, ours_before = traces(directory), descendants(os.getpid())

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from consumers.verification.sandbox import seccomp
-from consumers.verification.sandbox.namespaces import Namespaces
-from consumers.verification.sandbox.protocol import Limits, Question, SandboxFailed
+from consumers.verification.sandbox.protocol import Limits, Question, Sandbox, SandboxFailed
 from tests.consumers.verification.conftest import ACT, RESET, Repository
 from tests.consumers.verification.leftovers import descendants, inhabitants, pid_namespaces
 from tests.eventually import eventually
@@ -74,7 +73,7 @@ async def line_of(process: asyncio.subprocess.Process) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_sandbox_ends_with_the_process_that_uses_it(
-    sandbox: Namespaces, repository: Repository, number: signal.Signals
+    sandbox: Sandbox, repository: Repository, number: signal.Signals
 ) -> None:
     async with program(USER, str(repository(SLEEPER))) as user:
         assert await line_of(user) == "None\n"
@@ -85,7 +84,7 @@ async def test_a_sandbox_ends_with_the_process_that_uses_it(
     assert namespaces
 
 
-async def test_a_cancelled_session_leaves_nothing(sandbox: Namespaces, repository: Repository) -> None:
+async def test_a_cancelled_session_leaves_nothing(sandbox: Sandbox, repository: Repository) -> None:
     before = descendants(os.getpid())
 
     async def use() -> None:
@@ -102,7 +101,7 @@ async def test_a_cancelled_session_leaves_nothing(sandbox: Namespaces, repositor
     assert descendants(os.getpid()) == before
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing(sandbox: Namespaces, repository: Repository) -> None:
+async def test_a_start_that_is_cancelled_leaves_nothing(sandbox: Sandbox, repository: Repository) -> None:
     before = descendants(os.getpid())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5), sandbox.run(repository("import time; time.sleep(3600)"), Limits()):
@@ -110,9 +109,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(sandbox: Namespaces, rep
     assert descendants(os.getpid()) == before
 
 
-async def test_a_question_given_up_is_not_held_against_the_policy(
-    sandbox: Namespaces, repository: Repository
-) -> None:
+async def test_a_question_given_up_is_not_held_against_the_policy(sandbox: Sandbox, repository: Repository) -> None:
     async with sandbox.run(repository(SLEEPER), Limits()) as session:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(session.ask(Question.RESET, RESET), 0.1)
