@@ -130,7 +130,10 @@ async def probe(extra_packages: Sequence[Path] = ()) -> Sandbox | NoSandbox:
         case Answered():
             return NoSandbox("memory cannot be watched: /proc hides other users' processes; mount it without hidepid")
         case SandboxFailed(reason):
-            advice = "as root CAP_SYS_ADMIN is needed, as another user unprivileged user namespaces"
+            advice = (
+                "root needs CAP_SYS_ADMIN; other users need user namespaces: sysctl user.max_user_namespaces above 0,"
+                " and on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0"
+            )
             return NoSandbox(f"a sandbox could not be built here ({advice}): {reason}")
         case _:
             return NoSandbox(f"a harmless policy failed in the sandbox: {outcome}")

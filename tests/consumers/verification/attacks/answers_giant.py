@@ -1,4 +1,4 @@
-"""Answers with ten million numbers."""
+"""Answers with a million numbers."""
 
 from __future__ import annotations
 
