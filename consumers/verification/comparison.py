@@ -1,0 +1,189 @@
+"""Is what is served what was committed? The actions of both on the same probes, compared. Pure.
+
+The error of one action is the normwise relative error in the maximum norm (Higham, Accuracy and Stability of
+Numerical Algorithms, 2nd edition, 6.2),
+
+    error = max_i |served_i - committed_i| / max(max_i |committed_i|, FLOOR)
+
+over all values of all channels. It asks how large the difference is beside the action, not beside each value: a
+value that is nearly zero by cancellation differs by much of itself between two honest machines. Below `FLOOR`, where
+the whole action is nearly zero, the error is absolute, in units of the floor.
+
+An action matches if its error is at most the tolerance; its score is 1 then, and tolerance / error beyond. The match
+score is the mean over all samples, but every single action must match: an average would forgive one in five.
+
+A policy whose committed code gives other actions when it is asked the same again cannot be compared by value. It is
+compared by distribution over the repeats (`consumers.verification.distribution`), and the result says so. The
+committed side alone decides which it is: an endpoint that answers at random does not choose the milder test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumers.verification.distribution import FALSE_ALARM_RATE, p_value
+
+FLOOR = 0.01
+"""Of the largest value of an action, where channels reach from -1 to 1."""
+
+Actions = NDArray[np.floating]
+"""One action: shape (n,), all channels one after the other."""
+Runs = Sequence[Sequence[Actions]]
+"""By repeat, then by sample. Each repeat begins with a reset."""
+
+
+class Method(StrEnum):
+    """How the two were compared."""
+
+    BY_VALUE = "by_value"
+    BY_DISTRIBUTION = "by_distribution"
+
+
+class Mismatch(StrEnum):
+    """What is wrong with one action, or a set of them."""
+
+    BEYOND_TOLERANCE = "beyond_tolerance"
+    WRONG_SHAPE = "wrong_shape"
+    NON_FINITE = "non_finite"
+    OTHER_DISTRIBUTION = "other_distribution"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleComparison:
+    """One probe in one repeat, or, by distribution, in all of them."""
+
+    sample: int
+    repeat: int | None
+    error: float | None
+    """None: there is none to compute. By distribution: of the means, for people to read; it decides nothing."""
+    score: float
+    mismatch: Mismatch | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The outcome, and all that it rests on."""
+
+    method: Method
+    passed: bool
+    score: float
+    """0 to 1. By distribution: 1 where it passed, else the p-value."""
+    samples: tuple[SampleComparison, ...]
+    tolerance: float
+    p_value: float | None = None
+    false_alarm_rate: float | None = None
+    """By distribution only: how often an honest policy fails."""
+
+
+def relative_error(committed: Actions, served: Actions) -> float:
+    """As above; both of the same shape, all values finite."""
+    one, two = np.asarray(committed, np.float64), np.asarray(served, np.float64)
+    if one.size == 0:
+        return 0.0
+    return float(np.max(np.abs(two - one)) / max(float(np.max(np.abs(one))), FLOOR))
+
+
+def compare(committed: Runs, served: Runs, *, tolerance: float, seed: int = 0) -> Comparison:
+    """Compares the runs of both sides: as many samples each, and by value as many repeats.
+
+    `seed`: of the permutations, where a distribution is compared; from the cycle's, so that it can be done again.
+
+    Raises:
+        ValueError: the tolerance is not positive, or the runs are not such runs. It is our mistake, not the policy's.
+    """
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
+    _check(committed, served)
+    if is_deterministic(committed, tolerance):
+        return _by_value(committed[0], served, tolerance)
+    return _by_distribution(committed, served, tolerance, seed)
+
+
+def is_deterministic(runs: Runs, tolerance: float) -> bool:
+    """Whether all repeats of these runs match the first. One repeat alone is taken for it."""
+    return all(
+        _compared(sample, repeat, one, two, tolerance).mismatch in (None, Mismatch.NON_FINITE)
+        for repeat, run in enumerate(runs)
+        for sample, (one, two) in enumerate(zip(runs[0], run, strict=True))
+    )
+
+
+def _check(committed: Runs, served: Runs) -> None:
+    lengths = sorted({len(run) for runs in (committed, served) for run in runs})
+    if not committed or not served or len(lengths) != 1 or lengths[0] == 0:
+        raise ValueError(
+            f"runs: expected one repeat or more on both sides, with equally many samples, got {len(committed)} and"
+            f" {len(served)} repeats with {lengths} samples"
+        )
+
+
+def _by_value(committed: Sequence[Actions], served: Runs, tolerance: float) -> Comparison:
+    samples = tuple(
+        _compared(sample, repeat, one, two, tolerance)
+        for repeat, run in enumerate(served)
+        for sample, (one, two) in enumerate(zip(committed, run, strict=True))
+    )
+    return Comparison(
+        method=Method.BY_VALUE,
+        passed=all(each.mismatch is None for each in samples),
+        score=math.fsum(each.score for each in samples) / len(samples),
+        samples=samples,
+        tolerance=tolerance,
+    )
+
+
+def _compared(
+    sample: int, repeat: int | None, committed: Actions, served: Actions, tolerance: float
+) -> SampleComparison:
+    if np.shape(committed) != np.shape(served):
+        return SampleComparison(sample, repeat, None, 0.0, Mismatch.WRONG_SHAPE)
+    if not (np.isfinite(committed).all() and np.isfinite(served).all()):
+        return SampleComparison(sample, repeat, None, 0.0, Mismatch.NON_FINITE)
+    error = relative_error(committed, served)
+    if error <= tolerance:
+        return SampleComparison(sample, repeat, error, 1.0, None)
+    return SampleComparison(sample, repeat, _finite(error), tolerance / error, Mismatch.BEYOND_TOLERANCE)
+
+
+def _by_distribution(committed: Runs, served: Runs, tolerance: float, seed: int) -> Comparison:
+    samples = tuple(_sets(sample, committed, served) for sample in range(len(committed[0])))
+    unusable = any(each.mismatch for each in samples)
+    p = 0.0 if unusable else p_value(_by_sample(committed), _by_sample(served), seed=seed)
+    passed = not unusable and p > FALSE_ALARM_RATE
+    if not passed and not unusable:
+        other = Mismatch.OTHER_DISTRIBUTION
+        samples = tuple(SampleComparison(each.sample, None, each.error, 0.0, other) for each in samples)
+    return Comparison(
+        method=Method.BY_DISTRIBUTION,
+        passed=passed,
+        score=1.0 if passed else p,
+        samples=samples,
+        tolerance=tolerance,
+        p_value=p,
+        false_alarm_rate=FALSE_ALARM_RATE,
+    )
+
+
+def _sets(sample: int, committed: Runs, served: Runs) -> SampleComparison:
+    """The actions of one sample over the repeats of both sides: whether they are such that they can be compared."""
+    actions = [run[sample] for runs in (committed, served) for run in runs]
+    if len({np.shape(action) for action in actions}) != 1:
+        return SampleComparison(sample, None, None, 0.0, Mismatch.WRONG_SHAPE)
+    if not all(np.isfinite(action).all() for action in actions):
+        return SampleComparison(sample, None, None, 0.0, Mismatch.NON_FINITE)
+    one, two = (np.asarray(np.mean([run[sample] for run in runs], axis=0)) for runs in (committed, served))
+    return SampleComparison(sample, None, _finite(relative_error(one, two)), 1.0, None)
+
+
+def _by_sample(runs: Runs) -> list[NDArray[np.float64]]:
+    return [np.array([run[sample] for run in runs], np.float64) for sample in range(len(runs[0]))]
+
+
+def _finite(error: float) -> float | None:
+    return error if math.isfinite(error) else None

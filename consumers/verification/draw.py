@@ -1,0 +1,114 @@
+"""Who is checked in a cycle, and with which observations. Pure, and documented byte for byte, as `events.seeds` is.
+
+    material = secret:32 block_hash:32 cycle:8
+    miner    = uid:8, length of hotkey:2, hotkey
+    frame    = length of env:2, env, index:8, uid of the episode's miner:8
+
+    draw of a miner    = first 8 bytes, as a big-endian unsigned integer, of
+                         SHA-256(`kinitro/verification-draw/1` 00 material miner)
+    rank of an episode = SHA-256(`kinitro/verification-episode/1` 00 material miner frame)
+    step of an episode = first 8 bytes, as above, of SHA-256(`kinitro/verification-step/1` 00 material miner frame)
+                         modulo the steps that were recorded
+
+A miner is checked where its draw is below `rate` x 2^64, rounded down. Nobody knows the secret before the cycle is
+sealed, so nobody knows who is checked; afterwards everybody can tell whether the draw was kept to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from events.ids import EnvId, Hotkey, Uid
+from events.seeds import SeedMaterial
+
+_DRAW = b"kinitro/verification-draw/1\x00"
+_EPISODE = b"kinitro/verification-episode/1\x00"
+_STEP = b"kinitro/verification-step/1\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A miner that could be checked."""
+
+    uid: Uid
+    hotkey: Hotkey
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Recording:
+    """An episode of the cycle whose observations were recorded, from the first one after the reset on."""
+
+    env: EnvId
+    index: int
+    uid: Uid
+    """Whose episode it was: the checked miner's, or another's."""
+    steps: int
+    """How many observations there are: 1 or more."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"recording of {self.env} #{self.index}: expected 1 step or more, got {self.steps}")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The recording is played from its reset on, and the action at `step` (from 0) is compared."""
+
+    recording: Recording
+    step: int
+
+
+def is_drawn(material: SeedMaterial, candidate: Candidate, rate: float) -> bool:
+    """Whether this miner is checked in this cycle.
+
+    Raises:
+        ValueError: the rate is no probability.
+    """
+    if not (math.isfinite(rate) and 0 <= rate <= 1):
+        raise ValueError(f"verification rate: expected 0 to 1, got {rate}")
+    return _number(_hash(_DRAW, material, candidate)) < math.floor(Fraction(rate) * 2**64)
+
+
+def drawn(material: SeedMaterial, candidates: Iterable[Candidate], rate: float) -> tuple[Candidate, ...]:
+    """Who is checked, by uid. Each is drawn for itself: who else is there changes nothing."""
+    return tuple(sorted((each for each in candidates if is_drawn(material, each, rate)), key=lambda each: each.uid))
+
+
+def probes(
+    material: SeedMaterial, candidate: Candidate, recordings: Iterable[Recording], samples: int
+) -> tuple[Probe, ...]:
+    """Up to `samples` probes of this miner, each from another recording, in the order in which they are played."""
+    if samples < 1:
+        raise ValueError(f"verification samples: expected 1 or more, got {samples}")
+    ranked = sorted(set(recordings), key=lambda each: (_hash(_EPISODE, material, candidate, _frame(each)), each))
+    return tuple(Probe(each, _step(material, candidate, each)) for each in ranked[:samples])
+
+
+def _step(material: SeedMaterial, candidate: Candidate, recording: Recording) -> int:
+    return _number(_hash(_STEP, material, candidate, _frame(recording))) % recording.steps
+
+
+def _hash(domain: bytes, material: SeedMaterial, candidate: Candidate, rest: bytes = b"") -> bytes:
+    begin = domain + material.secret + material.block_hash + _uint64(material.cycle)
+    return hashlib.sha256(begin + _uint64(candidate.uid) + _text(candidate.hotkey) + rest).digest()
+
+
+def _frame(recording: Recording) -> bytes:
+    return _text(recording.env) + _uint64(recording.index) + _uint64(recording.uid)
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "big")
+
+
+def _text(text: str) -> bytes:
+    ascii_bytes = text.encode("ascii")
+    return len(ascii_bytes).to_bytes(2, "big") + ascii_bytes
+
+
+def _uint64(number: int) -> bytes:
+    return number.to_bytes(8, "big")
