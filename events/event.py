@@ -14,6 +14,10 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def written(self) -> dict[str, object]:
+        """The fields as they stand in the log: all of them, unless a kind says otherwise."""
+        return self.__dict__
+
 
 class Event(Value):
     """A fact. `type` names it for ever; `schema_version` counts up when its fields change (see `codec.py`)."""

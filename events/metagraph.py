@@ -1,4 +1,4 @@
-"""The subnet of a cycle, as the chain had it at the finalized block to which the plan is pinned."""
+"""The subnet of a cycle, as the chain had it when the cycle was planned, and who was gone when it ended."""
 
 from __future__ import annotations
 
@@ -66,3 +66,26 @@ class MetagraphRecorded(Event):
     def holders(self) -> dict[Uid, Hotkey]:
         """Who held each uid."""
         return {neuron.uid: neuron.hotkey for neuron in self.neurons}
+
+
+class SlotsChecked(Event):
+    """Who of the plan's miners no longer held its uid when all outcomes were there: the weights leave them out.
+
+    It stands under the cycle's root, before the seal. A cycle in which the chain could not be read then has none.
+    Anyone with an archive node can compare the plan's roster with the subnet at this block.
+    """
+
+    type: ClassVar[str] = "kinitro.cycle.slots"
+    cycle: CycleId
+    netuid: Netuid
+    block: Annotated[int, Field(ge=0)]
+    """A finalized one, later than the plan's."""
+    block_hash: Hex256
+    moved: tuple[UidField, ...]
+    """The uids of the plan that another hotkey holds now, or nobody; rising."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if list(self.moved) != sorted(set(self.moved)):
+            raise ValueError(f"the slots of cycle {self.cycle} have uids that do not rise: {list(self.moved)}")
+        return self

@@ -6,6 +6,7 @@ evt.cycle.<n>.metagraph                                         MetagraphRecorde
 evt.cycle.<n>.seed                                              CycleSeeded
 evt.cycle.<n>.episode.<uid>.<family>.<task>.<index>             the outcome
 evt.cycle.<n>.attempt.<uid>.<family>.<task>.<index>.<attempt>   EpisodeAttemptFailed
+evt.cycle.<n>.slots                                             SlotsChecked, of cycles about a chain
 evt.cycle.<n>.seal                                              CycleSealed or CycleAbandoned
 evt.weights.<n>                                                 WeightsComputed or WeightsWithheld
 evt.signed.root.<n>                                             RootSigned
@@ -28,7 +29,7 @@ from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid, split_env_id
-from events.metagraph import MetagraphRecorded
+from events.metagraph import MetagraphRecorded, SlotsChecked
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
@@ -72,6 +73,10 @@ def outcomes(number: CycleId) -> str:
 
 def seed(number: CycleId) -> str:
     return f"evt.cycle.{number}.seed"
+
+
+def slots(number: CycleId) -> str:
+    return f"evt.cycle.{number}.slots"
 
 
 def seal(number: CycleId) -> str:
@@ -199,6 +204,11 @@ def _(event: MetagraphRecorded) -> str:
 @subject_of.register
 def _(event: CycleSeeded) -> str:
     return seed(event.cycle)
+
+
+@subject_of.register
+def _(event: SlotsChecked) -> str:
+    return slots(event.cycle)
 
 
 @subject_of.register(CycleSealed | CycleAbandoned)

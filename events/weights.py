@@ -34,6 +34,13 @@ class MinerStanding(Value):
     points: DecimalText
     """An exact integer; as text because it may pass 2^53."""
     weight: DecimalText
+    moved: Annotated[bool, Field(exclude_if=lambda moved: not moved)] = False
+    """It no longer held its uid when the cycle ended (`SlotsChecked`), so it has no weight, whatever its points."""
+
+    def written(self) -> dict[str, object]:
+        """Without `moved` where it did not: so it was written before that was asked, and so it is read."""
+        fields = self.__dict__
+        return fields if self.moved else {name: fields[name] for name in fields if name != "moved"}
 
 
 class WeightsU16(Value):
@@ -72,6 +79,8 @@ class WithheldReason(StrEnum):
 
     NO_POINTS = "no_points"
     """No miner won any subset of environments."""
+    SLOTS_MOVED = "slots_moved"
+    """No miner with points still held its uid when the cycle ended."""
     NO_MINERS = "no_miners"
     CYCLE_ABANDONED = "cycle_abandoned"
 

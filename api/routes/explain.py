@@ -114,6 +114,7 @@ def _standing(standing: weights.Standing) -> MinerStanding:
         on_frontier=standing.on_frontier,
         points=standing.points,
         weight=standing.weight,
+        moved=standing.moved,
     )
 
 

@@ -31,6 +31,7 @@ def view(it: Explanation) -> RenderableType:
     won = [Text(f"won {{{', '.join(subset)}}}", style="green") for subset in it.subsets.largest_won[:EXAMPLES]]
     lines: list[RenderableType] = [
         head,
+        *_moved(it),
         points,
         *_disagreement(it),
         _table(it),
@@ -42,6 +43,12 @@ def view(it: Explanation) -> RenderableType:
 
 def _best(it: Explanation) -> str:
     return "this miner" if it.points.most_of == it.miner else f"uid {it.points.most_of.uid}"
+
+
+def _moved(it: Explanation) -> list[Text]:
+    if not it.weight.moved:
+        return []
+    return [Text("no weight: its hotkey no longer held the uid when the cycle ended", style="bold red")]
 
 
 def _disagreement(it: Explanation) -> list[Text]:

@@ -75,4 +75,5 @@ async def run_rescore(cycle: CycleId, source: CycleSource, other: RulesFile) -> 
     assert fold.weights is not None
     plan = cast("CyclePlanned", fold.one[CyclePlanned].recorded.event)
     published = cast("WeightsComputed | WeightsWithheld", fold.weights.recorded.event)
-    return await asyncio.to_thread(rescored, plan, fold.episodes.tallies(), published, other.over(plan.rules))
+    rules = other.over(plan.rules)
+    return await asyncio.to_thread(rescored, plan, fold.episodes.tallies(), published, rules, fold.moved)

@@ -17,9 +17,10 @@ from events import subjects
 from events.codec import decode, decode_as
 from events.cycles import CyclePlanned, CycleSealed, OutcomeCounts
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
-from events.ids import CycleId, EpisodeKey
+from events.ids import CycleId, EpisodeKey, Uid
 from events.log import EventLog, Stored
 from events.merkle import MerkleTree
+from events.metagraph import SlotsChecked
 
 
 class EvidenceRefused(Exception):
@@ -28,10 +29,11 @@ class EvidenceRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A plan and one outcome for each of its episodes, in log order."""
+    """A plan and one outcome for each of its episodes, in log order; and who of the plan lost its uid meanwhile."""
 
     plan: CyclePlanned
     outcomes: tuple[EpisodeOutcome, ...]
+    moved: frozenset[Uid] = frozenset()
 
 
 async def read_evidence(log: EventLog, seal: CycleSealed) -> Evidence:
@@ -56,7 +58,8 @@ def check_evidence(leaves: Sequence[Stored], seal: CycleSealed) -> Evidence:
     """The events of a cycle's subjects between the seal's two sequences, as its evidence.
 
     Raises:
-        EvidenceRefused: their number, their hash, the outcomes' count or the plan's promises differ from the seal.
+        EvidenceRefused: their number, their hash, the outcomes' count or the plan's promises differ from the seal, or
+            the slots that were checked are not the plan's.
         CodecError: an event cannot be read.
     """
     _check_tree(leaves, seal)
@@ -67,7 +70,9 @@ def check_evidence(leaves: Sequence[Stored], seal: CycleSealed) -> Evidence:
     outcomes = tuple(event for event in events if isinstance(event, EpisodeOutcome))
     _check_outcomes(plans[0], outcomes, seal)
     _check_secret(plans[0], seal)
-    return Evidence(plans[0], outcomes)
+    checked = [event for event in events if isinstance(event, SlotsChecked)]
+    _check_slots(plans[0], checked)
+    return Evidence(plans[0], outcomes, frozenset(uid for slots in checked for uid in slots.moved))
 
 
 async def read_abandoned(log: EventLog, cycle: CycleId) -> Evidence:
@@ -120,6 +125,17 @@ def _check_outcomes(plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome], seal
         raise EvidenceRefused(
             f"cycle {seal.cycle}: {len(different)} episodes are planned or have an outcome, but not both: {some}"
         )
+
+
+def _check_slots(plan: CyclePlanned, checked: Sequence[SlotsChecked]) -> None:
+    roster = {entry.uid for entry in plan.roster}
+    for slots in checked:
+        if plan.chain is None or slots.netuid != plan.chain.netuid or not roster.issuperset(slots.moved):
+            netuid = plan.chain.netuid if plan.chain else None
+            raise EvidenceRefused(
+                f"cycle {plan.cycle}: the slots of netuid {slots.netuid} with the moved uids {list(slots.moved)} are"
+                f" not those of the plan, which has netuid {netuid} and the uids {sorted(roster)}"
+            )
 
 
 def _check_secret(plan: CyclePlanned, seal: CycleSealed) -> None:

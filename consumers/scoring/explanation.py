@@ -103,6 +103,7 @@ class _Explaining:
             rank=1 + sum(Decimal(it.weight) > Decimal(self.standing.weight) for it in self.standings.values()),
             miners=len(self.standings),
             temperature=f"{self.plan.rules.temperature:f}",
+            moved=self.standing.moved,
         )
 
     def _points(self) -> Points:

@@ -120,13 +120,19 @@ class Points(Value):
 
 
 class Weight(Value):
-    """weight = exp((points - most) / temperature), divided by the sum of the same over all miners."""
+    """weight = exp((points - most) / temperature), divided by the sum of the same over all miners.
+
+    Who has `moved` is none of them.
+    """
 
     weight: str
     u16: int
     rank: Annotated[int, Field(description="1: nobody has more")]
     miners: int
     temperature: str
+    moved: Annotated[
+        bool, Field(description="it no longer held its uid when the cycle ended: no weight, whatever its points")
+    ] = False
 
 
 class Dominator(Value):

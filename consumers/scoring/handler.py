@@ -50,7 +50,7 @@ class Scoring(CatchingUp):
         if await self._events.last(subjects.weights(ended.cycle)) is not None:
             return
         evidence = await self._evidence(ended)
-        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended)
+        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended, evidence.moved)
         await self._append(recorded, weights, *await self._shadows(evidence))
         log.info(weights.type, cycle=weights.cycle, **_summary(weights))
 
@@ -66,7 +66,9 @@ class Scoring(CatchingUp):
         stored = await self._events.last(subjects.plan(plan.cycle))
         assert stored is not None, "it was read just now"
         announced = [it.event for it in await read_announced(self._events) if it.sequence < stored.sequence]
-        return await asyncio.to_thread(lambda: shadows(plan, tally(plan, evidence.outcomes), announced))
+        return await asyncio.to_thread(
+            lambda: shadows(plan, tally(plan, evidence.outcomes), announced, evidence.moved)
+        )
 
     async def _append(self, cause: RecordedEvent[Event], *results: Result) -> None:
         """All at once, so that whoever sees weights sees their shadows too; or finds there what they have to be."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 
 from consumers.scoring.rates import Tallies
+from consumers.scoring.standings import NOBODY
 from consumers.scoring.weighing import Weighed, weigh_under
 from events.cycles import CyclePlanned
 from events.ids import CycleId, Hotkey, Uid
@@ -48,10 +49,17 @@ class Rescored:
 
 
 def rescore(
-    plan: CyclePlanned, tallies: Tallies, published: WeightsComputed | WeightsWithheld, rules: ScoringRules
+    plan: CyclePlanned,
+    tallies: Tallies,
+    published: WeightsComputed | WeightsWithheld,
+    rules: ScoringRules,
+    moved: Set[Uid] = NOBODY,
 ) -> Rescored:
-    """What `rules` make of how the cycle's episodes ended, beside what its own have made of it."""
-    was, other = _as_weighed(published), weigh_under(rules, plan, tallies)
+    """What `rules` make of how the cycle's episodes ended, beside what its own have made of it.
+
+    Those who `moved` get no weight under either.
+    """
+    was, other = _as_weighed(published), weigh_under(rules, plan, tallies, moved)
     then, now = _results(was), _results(other)
     miners = [MinerRescored(it.uid, it.hotkey, then.get(it.uid), now.get(it.uid)) for it in plan.roster]
     return Rescored(

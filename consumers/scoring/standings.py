@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from consumers.scoring.margins import Margin, RateGrid
 from consumers.scoring.rates import Rate
 from consumers.scoring.subsets import claims, points
 from consumers.scoring.thresholds import gap
-from consumers.scoring.weights import softmax, u16
+from consumers.scoring.weights import NO_WEIGHT, softmax, u16
 from events.ids import Uid
 from events.rules import ScoringRules
 
@@ -40,15 +40,19 @@ class Standings:
     points: list[int]
     """Exact, and large: on 50 environments up to 50 x 2^49 (linear) or about 3^50 / 2 (exponential)."""
     weights: list[Decimal]
-    """18 places, summing to exactly 1. Empty where nobody has points: weights are never invented."""
+    """18 places, summing to exactly 1. Empty where nobody who may be paid has points: weights are never invented."""
     weights_u16: list[int]
     """The weights as integers summing to 65535; empty with them."""
 
 
-def score(contenders: Sequence[Contender], planned: int, rules: ScoringRules) -> Standings:
+NOBODY: frozenset[Uid] = frozenset()
+
+
+def score(contenders: Sequence[Contender], planned: int, rules: ScoringRules, moved: Set[Uid] = NOBODY) -> Standings:
     """The standings of a cycle with `planned` episodes for each miner on each environment.
 
-    A miner's result does not depend on the order of the contenders: ties that concern digits go by uid.
+    Those who `moved` have lost their uids since: they get no weight, and are rivals all the same. A miner's result
+    does not depend on the order of the contenders: ties that concern digits go by uid.
 
     Time: a fraction of a second for 256 miners on 50 environments as they come. Counting subsets is #P-hard, and more
     than a hundred miners who agree on their rates can make it minutes: see `hitting_sets`.
@@ -58,7 +62,7 @@ def score(contenders: Sequence[Contender], planned: int, rules: ScoringRules) ->
     """
     epsilons = epsilons_of(contenders, planned, rules)
     earned = points_of(contenders, rules)
-    weights, weights_u16 = weights_of(contenders, earned, rules)
+    weights, weights_u16 = weights_of(contenders, earned, rules, moved)
     return Standings(epsilons, frontier_of(contenders, epsilons), earned, weights, weights_u16)
 
 
@@ -109,15 +113,19 @@ def _gaps(columns: Sequence[Sequence[Rate]], rules: ScoringRules) -> list[list[M
 
 
 def weights_of(
-    contenders: Sequence[Contender], earned: Sequence[int], rules: ScoringRules
+    contenders: Sequence[Contender], earned: Sequence[int], rules: ScoringRules, moved: Set[Uid] = NOBODY
 ) -> tuple[list[Decimal], list[int]]:
-    """The last: weights and u16 weights, both empty where nobody has points.
+    """The last: weights and u16 weights, both empty where nobody but those who `moved` has points.
 
-    Where remainders are equal, the lower uid gets the last unit.
+    The others share as if those who moved were not there. Where remainders are equal, the lower uid gets the last
+    unit.
     """
-    if not any(earned):
+    paid = [place for place in range(len(contenders)) if contenders[place].uid not in moved]
+    if not any(earned[place] for place in paid):
         return [], []
-    by_uid = sorted(range(len(contenders)), key=lambda place: contenders[place].uid)
-    shares = softmax([earned[place] for place in by_uid], rules.temperature)
-    found = sorted(zip(by_uid, shares, u16(shares), strict=True))
-    return [share for _, share, _ in found], [whole for _, _, whole in found]
+    paid.sort(key=lambda place: contenders[place].uid)
+    shares = softmax([earned[place] for place in paid], rules.temperature)
+    weights, whole = [NO_WEIGHT] * len(contenders), [0] * len(contenders)
+    for place, share, units in zip(paid, shares, u16(shares), strict=True):
+        weights[place], whole[place] = share, units
+    return weights, whole

@@ -12,6 +12,8 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 WEIGHT_PLACES = 18
 """Decimal places of a weight."""
 
+NO_WEIGHT = Decimal(0).scaleb(-WEIGHT_PLACES)
+
 U16_TOTAL = 65_535
 """What the weights sum to as the chain takes them."""
 

@@ -32,12 +32,14 @@ from events.for_people import ForPeople
 from events.ids import CycleId, EpisodeKey, Uid
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.metagraph import SEED_DELAY_BLOCKS
+from events.patience import Patience
 from events.queue import QueueUnavailable, TaskQueue
 from events.rules import rules_that_differ
 from events.sealed import EndpointKey
 from events.seeds import commitment_to, cycle_secret
-from producers.blocks import Block, BlockSource
+from producers.blocks import BlockSource
 from producers.clock import TICK_S
+from producers.cycles import slots
 from producers.cycles.dispatch import Dispatch
 from producers.cycles.ending import end_of, given_up, late
 from producers.cycles.news import News
@@ -149,6 +151,7 @@ class _Conductor:
             Step.RUN: self._run,
             Step.GIVE_UP: self._give_up,
             Step.ABANDON: self._abandon,
+            Step.CHECK_SLOTS: self._check_slots,
             Step.SEAL: self._seal,
         }
 
@@ -229,12 +232,7 @@ class _Conductor:
     async def _seed(self) -> None:
         plan, deadline = self._checked_plan(), self._state.deadline
         assert deadline is not None
-        if (plan.event.chain is None) is not (self._subnet is None):
-            wanted, given = ("a chain", "a roster") if plan.event.chain else ("a roster", "a chain")
-            raise ForeignChain(
-                f"cycle {self._cycle} was planned from {wanted}, and this process has {given}: start it with the"
-                " options with which the cycle was planned"
-            )
+        self._check_kind(plan.event)
         delay = 1 if plan.event.chain is None else SEED_DELAY_BLOCKS
         try:
             async with asyncio.timeout((deadline - self._clock()).total_seconds()) as limit:
@@ -245,16 +243,24 @@ class _Conductor:
             raise
         assert block.finalized, f"block {block.number} is not finalized"
         assert block.number > plan.event.block, f"block {block.number} is not past the plan's {plan.event.block}"
-        self._check_genesis(plan.event, block)
+        self._check_genesis(plan.event, block.genesis)
         seeded = CycleSeeded(cycle=self._cycle, block=block.number, block_hash=block.hash)
         await self._append(plan.envelope.follow(seeded, source=SOURCE, time=self._clock()))
 
-    def _check_genesis(self, plan: CyclePlanned, block: Block) -> None:
+    def _check_kind(self, plan: CyclePlanned) -> None:
+        if (plan.chain is None) is not (self._subnet is None):
+            wanted, given = ("a chain", "a roster") if plan.chain else ("a roster", "a chain")
+            raise ForeignChain(
+                f"cycle {self._cycle} was planned from {wanted}, and this process has {given}: start it with the"
+                " options with which the cycle was planned"
+            )
+
+    def _check_genesis(self, plan: CyclePlanned, found: str | None) -> None:
         wanted = plan.chain.genesis if plan.chain else None
-        if wanted != block.genesis:
+        if wanted != found:
             raise ForeignChain(
                 f"cycle {self._cycle} was planned on the chain with genesis {wanted}, and this process reads"
-                f" {block.genesis}: start it with the endpoints with which the cycle was planned"
+                f" {found}: start it with the endpoints with which the cycle was planned"
             )
 
     async def _run(self) -> None:
@@ -312,11 +318,49 @@ class _Conductor:
                 size //= 2
             await self._catch_up()
 
+    async def _check_slots(self) -> None:
+        """Notes who has lost its uid; or, where the chain stays away, seals the cycle without.
+
+        Whoever seals without must not overlook a check that somebody else is noting, nor may that come after the
+        seal: with anything new in the log, all of it is looked at anew.
+        """
+        plan = self._checked_plan()
+        graph = await self._later_subnet(plan.event)
+        log_ends_at = await self._log.last_sequence()
+        await self._catch_up()
+        if next_step(self._state, self._clock()) is not Step.CHECK_SLOTS:
+            return
+        event = end_of(self._state, self._secret) if graph is None else slots.slots_of(plan.event, graph)
+        await self._log.append([draft(self._follow_last(event), log_ends_at=log_ends_at)])
+
+    async def _later_subnet(self, plan: CyclePlanned) -> MetagraphSnapshot | None:
+        self._check_kind(plan)
+        assert self._subnet is not None
+        assert plan.chain is not None
+        graph = await slots.later_subnet(plan, self._subnet, self._slots_patience, self._tell_retrying)
+        if graph is None:
+            return None
+        self._check_genesis(plan, graph.genesis)
+        if graph.netuid != plan.chain.netuid:
+            raise ForeignChain(
+                f"cycle {self._cycle} was planned for netuid {plan.chain.netuid}, and this process reads"
+                f" {graph.netuid}: start it with the netuid with which the cycle was planned"
+            )
+        return graph
+
+    @cached_property
+    def _slots_patience(self) -> Patience:
+        """Begins when the subnet is first asked for, and does not begin again."""
+        return Patience(slots.SLOTS_WITHIN_S)
+
     async def _seal(self) -> None:
         self._checked_plan()
-        last, end = self._state.last, end_of(self._state, self._secret)
+        await self._append(self._follow_last(end_of(self._state, self._secret)))
+
+    def _follow_last(self, event: Event) -> Envelope[Event]:
+        last = self._state.last
         assert last is not None
-        await self._append(last.envelope.follow(end, source=SOURCE, time=self._clock()))
+        return last.envelope.follow(event, source=SOURCE, time=self._clock())
 
     async def _append(self, *envelopes: Envelope[Event]) -> None:
         await self._log.append([draft(envelope) for envelope in envelopes])

@@ -17,8 +17,8 @@ def end_of(state: CycleState, secret: bytes) -> CycleEnd:
     assert state.plan is not None
     assert state.complete
     counts, rules = state.counts, state.plan.event.rules
-    counted = counts.completed + counts.forfeited
-    if counted < rules.coverage_min * state.planned:
+    if not state.covered:
+        counted = counts.completed + counts.forfeited
         return CycleAbandoned(
             cycle=state.cycle,
             reason=CycleAbandonReason.COVERAGE,

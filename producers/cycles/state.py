@@ -21,6 +21,7 @@ from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Uid
 from events.log import Stored
 from events.merkle import MerkleTree
+from events.metagraph import SlotsChecked
 from producers.cycles.chances import Chances
 
 CycleEnd = CycleSealed | CycleAbandoned
@@ -39,6 +40,8 @@ class Step(StrEnum):
     """What brings a cycle forward.
 
     PLAN -> SEED -> RUN -> SEAL -> ENDED; from SEED or RUN over ABANDON to SEAL when the deadline has passed.
+    CHECK_SLOTS before SEAL, in a cycle about a chain that is not abandoned as a whole; or in its place, where the
+    chain stays away.
     GIVE_UP, whenever a miner has lost its last chance, and back or on. It comes before ABANDON: that chance was lost
     in the log, and a conductor that was away until the deadline must not make it undone.
     """
@@ -48,6 +51,7 @@ class Step(StrEnum):
     RUN = "run"
     GIVE_UP = "give_up"
     ABANDON = "abandon"
+    CHECK_SLOTS = "check_slots"
     SEAL = "seal"
     ENDED = "ended"
 
@@ -62,6 +66,7 @@ class CycleState:
         self.cycle = cycle
         self.plan: RecordedEvent[CyclePlanned] | None = None
         self.seeded: RecordedEvent[CycleSeeded] | None = None
+        self.slots: RecordedEvent[SlotsChecked] | None = None
         self.end: RecordedEvent[CycleEnd] | None = None
         self.last: RecordedEvent[Event] | None = None
         """The newest event of the cycle that was folded, the end itself included."""
@@ -94,6 +99,18 @@ class CycleState:
     @property
     def complete(self) -> bool:
         return self.plan is not None and self.done == self.planned
+
+    @property
+    def covered(self) -> bool:
+        """Whether so many episodes can be counted as the rules of the plan ask for."""
+        assert self.plan is not None
+        counted = self._counts[Outcome.COMPLETED] + self._counts[Outcome.FORFEITED]
+        return counted >= self.plan.event.rules.coverage_min * self.planned
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether weights may follow, and nobody has looked yet who still holds its uid."""
+        return self.plan is not None and self.plan.event.chain is not None and self.slots is None and self.covered
 
     @property
     def deadline(self) -> datetime | None:
@@ -153,6 +170,8 @@ class CycleState:
                 self._make_room(plan)
             case CycleSeeded():
                 self.seeded = cast(RecordedEvent[CycleSeeded], recorded)
+            case SlotsChecked():
+                self.slots = cast(RecordedEvent[SlotsChecked], recorded)
             case EpisodeCompleted() as event:
                 self._settle(event, Outcome.COMPLETED)
             case EpisodeForfeited() as event:
@@ -221,7 +240,7 @@ def next_step(state: CycleState, now: datetime) -> Step:
     if state.deadline is None:
         return Step.PLAN
     if state.complete:
-        return Step.SEAL
+        return Step.CHECK_SLOTS if state.unchecked else Step.SEAL
     if state.chances.given_up():
         return Step.GIVE_UP
     if now >= state.deadline:

@@ -63,6 +63,7 @@ def _standings(cycle: CycleId, standings: Sequence[MinerStanding], changes: Chan
             on_frontier=standing.on_frontier,
             points=standing.points,
             weight=standing.weight,
+            moved=standing.moved,
         )
         for env, tally in standing.tallies.items():
             changes.append(

@@ -53,6 +53,7 @@ class Standing:
     on_frontier: bool
     points: str
     weight: str
+    moved: bool
     tallies: dict[EnvId, Tally]
 
 
@@ -152,7 +153,7 @@ async def _standings(connection: AsyncConnection, cycle: CycleId) -> list[Standi
         by_miner.setdefault(row.uid, {})[row.env] = _tally(row)
     miners = select(standings).where(standings.c.cycle == cycle).order_by(standings.c.uid)
     return [
-        Standing(row.uid, row.hotkey, row.on_frontier, row.points, row.weight, by_miner.get(row.uid, {}))
+        Standing(row.uid, row.hotkey, row.on_frontier, row.points, row.weight, row.moved, by_miner.get(row.uid, {}))
         for row in await connection.execute(miners)
     ]
 

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Te
 from projectors.columns import Document, Moment, Name
 
 NAME = "weights"
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData(schema=NAME)
 
@@ -37,6 +37,7 @@ standings = Table(
     Column("on_frontier", Boolean, nullable=False),
     Column("points", Text, nullable=False, comment="an exact integer, may pass 2^53"),
     Column("weight", Text, nullable=False, comment="an exact decimal"),
+    Column("moved", Boolean, nullable=False, comment="it no longer held its uid when the cycle ended"),
 )
 
 tallies = Table(

@@ -14,7 +14,7 @@ from events.envelope import begin
 from events.weights import WeightsComputed
 from tests.cli.conftest import PROGRAM
 from tests.controls import facts
-from tests.controls.sealed_cycles import append_sealed, outcomes_of
+from tests.controls.sealed_cycles import append_sealed, outcomes_of, outcomes_where
 from tests.fixtures.http import Api, Written
 from tests.fixtures.nats import NatsProcess
 
@@ -30,6 +30,30 @@ async def scored(read_side: Written) -> WeightsComputed:
     await read_side.log.append([draft(begin(weights, source="/test"))])
     await read_side.project()
     return weights
+
+
+@pytest.fixture
+async def moved(read_side: Written) -> WeightsComputed:
+    """Each of two miners won an environment, and uid 0 had changed hands when the cycle ended."""
+    plan = facts.planned(1, episodes=10, chain=facts.chain_terms())
+    outcomes = outcomes_where(plan, {0: facts.REACH, 1: facts.PUSH})
+    seal = await append_sealed(read_side.log, plan, [*outcomes], extra=[facts.slots_checked(moved=(0,))])
+    evidence = await read_evidence(read_side.log, seal)
+    weights = weigh(evidence.plan, evidence.outcomes, seal, evidence.moved)
+    assert isinstance(weights, WeightsComputed)
+    await read_side.log.append([draft(begin(weights, source="/test"))])
+    await read_side.project()
+    return weights
+
+
+@pytest.mark.usefixtures("moved")
+async def test_a_slot_that_changed_hands_is_paid_nothing_and_its_old_holder_is_told_why(api: Api) -> None:
+    latest = (await api.get("/v1/weights/latest")).json
+    assert latest["weights_u16"]["uids"] == [0, 1]
+    assert latest["weights_u16"]["values"] == [0, 65_535]
+    weight = (await api.get("/v1/weights/1/explain/hotkey-0")).json["weight"]
+    assert (weight["u16"], float(weight["weight"]), weight["moved"]) == (0, 0, True)
+    assert (await api.get("/v1/weights/1/explain/hotkey-1")).json["weight"]["moved"] is False
 
 
 async def test_explanation_leads_to_the_published_weight(api: Api, scored: WeightsComputed) -> None:

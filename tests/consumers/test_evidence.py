@@ -10,6 +10,7 @@ from events.cycles import CycleSealed, OutcomeCounts
 from events.envelope import begin
 from events.ids import EpisodeKey
 from events.memory import MemoryLog
+from events.metagraph import ChainTerms
 from tests.controls import facts
 from tests.controls.sealed_cycles import append_sealed, append_unsealed, outcomes_of, seal_of
 
@@ -26,6 +27,24 @@ async def test_a_true_seal_gives_the_plan_and_one_outcome_per_episode(log: Memor
     evidence = await read_evidence(log, seal)
     assert evidence.plan == PLAN
     assert list(evidence.outcomes) == outcomes_of(PLAN)
+
+
+async def test_who_lost_its_uid_is_part_of_it(log: MemoryLog) -> None:
+    plan = facts.planned(chain=facts.chain_terms())
+    seal = await append_sealed(log, plan, outcomes_of(plan), extra=[facts.slots_checked(moved=(1,))])
+    assert (await read_evidence(log, seal)).moved == {1}
+
+
+@pytest.mark.parametrize(
+    ("chain", "moved"), [(facts.chain_terms(), (7,)), (None, (0,)), (None, ())], ids=["uid", "chain", "nobody"]
+)
+async def test_slots_that_are_not_the_plans_are_refused(
+    log: MemoryLog, chain: ChainTerms | None, moved: tuple[int, ...]
+) -> None:
+    plan = facts.planned(chain=chain)
+    seal = await append_sealed(log, plan, outcomes_of(plan), extra=[facts.slots_checked(moved=moved)])
+    with pytest.raises(EvidenceRefused, match="are not those of the plan"):
+        await read_evidence(log, seal)
 
 
 async def test_other_cycles_in_between_do_not_matter(log: MemoryLog) -> None:

@@ -22,6 +22,7 @@ from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import Hotkey
 from events.merkle import MerkleTree
+from events.metagraph import SEED_DELAY_BLOCKS, ChainTerms, SlotsChecked
 from events.rule_changes import RulesAnnounced
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
 from events.weights import WeightsComputed
@@ -63,10 +64,18 @@ def announced(pair: Any = KEY) -> KeyAnnounced:
     return KeyAnnounced(ordinal=1, statement=statement, signature=sign(statement, pair), previous=None)
 
 
-def root_signed(end: CycleSealed | CycleAbandoned, body: bytes, pair: Any = KEY) -> RootSigned:
+def _kind(name: str, chain: ChainTerms | None) -> dict[str, Json]:
+    if chain is None:
+        return {"kind": f"kinitro/{name}/1"}
+    return {"kind": f"kinitro/{name}/2", "genesis": chain.genesis, "netuid": chain.netuid}
+
+
+def root_signed(
+    end: CycleSealed | CycleAbandoned, body: bytes, pair: Any = KEY, chain: ChainTerms | None = None
+) -> RootSigned:
     sealed = end if isinstance(end, CycleSealed) else None
     document: dict[str, Json] = {
-        "kind": "kinitro/root/1",
+        **_kind("root", chain),
         "cycle": end.cycle,
         "end": "sealed" if sealed else "abandoned",
         "first_sequence": sealed.first_sequence if sealed else None,
@@ -80,10 +89,10 @@ def root_signed(end: CycleSealed | CycleAbandoned, body: bytes, pair: Any = KEY)
     return RootSigned(cycle=end.cycle, statement=statement, signature=sign(statement, pair))
 
 
-def weights_signed(weights: WeightsComputed, pair: Any = KEY) -> WeightsSigned:
+def weights_signed(weights: WeightsComputed, pair: Any = KEY, chain: ChainTerms | None = None) -> WeightsSigned:
     miners = zip(weights.standings, weights.weights_u16.values, strict=True)
     document: dict[str, Json] = {
-        "kind": "kinitro/weights/1",
+        **_kind("weights", chain),
         "cycle": weights.cycle,
         "block": weights.block,
         "merkle_root": weights.merkle_root,
@@ -124,30 +133,38 @@ def cycle_export(
     signed: bool = True,
     pair: Any = KEY,
     rules: Sequence[RulesAnnounced] = (),
+    checked: SlotsChecked | None = None,
 ) -> list[bytes]:
     """The bodies of the cycle's events: sealed or, below its coverage, abandoned; scored, and signed.
 
-    `rules` were announced before the plan.
+    `rules` were announced before the plan, and `checked` comes before the end.
     """
     story = Story.begin(pair if signed else None)
     for announced in rules:
         story.write(announced)
     first = len(story.bodies) + 1
     planned = story.write(plan)
-    seeded = story.write(facts.seeded(plan.cycle, block=plan.block + 1), planned)
+    if plan.chain is not None:
+        uids = tuple(entry.uid for entry in plan.roster)
+        story.write(facts.metagraph_recorded(plan.cycle, uids=uids, block=plan.block), planned)
+    delay = SEED_DELAY_BLOCKS if plan.chain else 1
+    seeded = story.write(facts.seeded(plan.cycle, block=plan.block + delay), planned)
     for event in (*extra, *outcomes):
         story.write(event, seeded)
+    moved = set(checked.moved) if checked else set()
+    if checked is not None:
+        story.write(checked, seeded)
     end = ending(plan, outcomes, story.bodies[first - 1 :], first)
     ended = story.write(end, seeded)
     ended_body = story.bodies[-1]
-    weights = weigh(plan, outcomes, end)
+    weights = weigh(plan, outcomes, end, moved)
     weighed = story.write(weights, ended)
-    for shadow in shadows(plan, tally(plan, outcomes), rules):
+    for shadow in shadows(plan, tally(plan, outcomes), rules, moved):
         story.write(shadow, ended)
     if signed:
-        story.write(root_signed(end, ended_body, pair), ended)
+        story.write(root_signed(end, ended_body, pair, plan.chain), ended)
         if isinstance(weights, WeightsComputed):
-            story.write(weights_signed(weights, pair), weighed)
+            story.write(weights_signed(weights, pair, plan.chain), weighed)
     return story.bodies
 
 

@@ -32,7 +32,7 @@ from events.episodes import (
 )
 from events.event import Event
 from events.ids import CycleId, EnvId, EpisodeKey, Hotkey, Seed, Uid
-from events.metagraph import ChainTerms, MetagraphRecorded, RecordedNeuron
+from events.metagraph import ChainTerms, MetagraphRecorded, RecordedNeuron, SlotsChecked
 from events.miners import (
     Commitment,
     CommitmentRejection,
@@ -160,6 +160,16 @@ def metagraph_recorded(cycle: int = 1, *, uids: tuple[int, ...] = (0, 1), block:
     )
     return MetagraphRecorded(
         cycle=CycleId(cycle), netuid=chain.netuid, block=block, block_hash=chain.block_hash, neurons=tuple(neurons)
+    )
+
+
+def slots_checked(cycle: int = 1, *, moved: tuple[int, ...] = (0,), block: int = 70) -> SlotsChecked:
+    return SlotsChecked(
+        cycle=CycleId(cycle),
+        netuid=chain_terms().netuid,
+        block=block,
+        block_hash=hashlib.sha256(b"block of the slots").hexdigest(),
+        moved=tuple(map(Uid, moved)),
     )
 
 
@@ -342,6 +352,7 @@ def one_of_each() -> list[Event]:
         planned(),
         metagraph_recorded(),
         seeded(),
+        slots_checked(),
         completed(key(index=0)),
         forfeited(key(index=1)),
         attempt_failed(key(env=PUSH)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from events import subjects
 from events.codec import decode, draft
@@ -11,7 +11,7 @@ from events.cycles import CyclePlanned, CycleSealed, OutcomeCounts
 from events.envelope import Envelope, begin
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
 from events.event import Event
-from events.ids import EpisodeKey
+from events.ids import EnvId, EpisodeKey
 from events.log import EventLog
 from events.merkle import MerkleTree
 from tests.controls import facts
@@ -27,6 +27,11 @@ def outcomes_of(plan: CyclePlanned, *, winners: Sequence[int] = (0,)) -> list[Ep
         for env in plan.environments
         for entry in plan.roster
     ]
+
+
+def outcomes_where(plan: CyclePlanned, wins: Mapping[int, EnvId]) -> list[EpisodeOutcome]:
+    """One for each planned episode: each of these succeeds on its one environment, always, and nobody else does."""
+    return [facts.completed(it.key, success=wins.get(it.uid) == it.env) for it in outcomes_of(plan)]
 
 
 async def append_sealed(

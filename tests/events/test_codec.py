@@ -61,6 +61,17 @@ def test_an_encoded_event_encodes_to_the_same_bytes(event: Event) -> None:
     assert encode(recorded.envelope, it.subject) == it.body
 
 
+def test_a_standing_names_that_its_uid_changed_hands_only_where_it_did() -> None:
+    before = facts.weights_computed()
+    gone = before.model_copy(
+        update={"standings": (before.standings[0].model_copy(update={"moved": True}), before.standings[1])}
+    )
+    it = draft(envelope_of(gone))
+    assert it.body.count(b'"moved"') == 1
+    assert it.body.partition(b'"data":')[2] == gone.model_dump_json().encode() + b"}"
+    assert decode(Stored(1, it.subject, it.body)).event == gone
+
+
 def test_every_type_has_an_example() -> None:
     assert {event.type for event in facts.one_of_each()} == set(TYPES)
 

@@ -30,7 +30,7 @@ from events.sealed import EndpointKey
 from events.streams import TASKS
 from events.tasks import EpisodeTask
 from producers.blocks import ClockBlocks
-from producers.cycles.conductor import conduct
+from producers.cycles.conductor import ReadSubnet, conduct
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd, CycleState
 from producers.discovery.source import RegisteredMiner, Snapshot
@@ -223,6 +223,7 @@ async def drive(
     using: SchedulerSettings | None = None,
     told: list[Progress] | None = None,
     cycle: CycleId = CYCLE,
+    subnet: ReadSubnet | None = None,
 ) -> RecordedEvent[CycleEnd]:
     it = clock or HandClock()
     report = (told if told is not None else []).append
@@ -233,6 +234,7 @@ async def drive(
         blocks=it.blocks(),
         settings=using or settings(),
         report=report,
+        subnet=subnet,
         clock=it,
     )
 

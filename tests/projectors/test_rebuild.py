@@ -151,7 +151,8 @@ async def test_a_failed_rebuild_shows_in_the_status_and_stops_nothing_else(
 
 async def error_shows(url: str) -> bool:
     (found,) = (each for each in (await status(None, url)).projections if each.name == "weights")
-    return "rebuild to version 2" in (found.error or "") and "no place for this" in (found.error or "")
+    rebuilding = f"rebuild to version {WEIGHTS.version + 1}"
+    return rebuilding in (found.error or "") and "no place for this" in (found.error or "")
 
 
 async def test_only_one_process_rebuilds_a_projection(engine: AsyncEngine, database_url: str) -> None:

@@ -12,7 +12,7 @@ from consumers.audit.cycle.lines import NotATrailer
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.export import Trailer
-from events.metagraph import SEED_DELAY_BLOCKS, MetagraphRecorded
+from events.metagraph import SEED_DELAY_BLOCKS, MetagraphRecorded, SlotsChecked
 from events.rule_changes import in_force
 from events.rules import rules_that_differ
 from events.seeds import SeedMaterial, commitment_to
@@ -83,6 +83,7 @@ def _plan_differs(fold: CycleFold) -> Iterator[Difference]:
     planned = cast("CyclePlanned", plan.recorded.event)
     yield from _rules_differ(fold, planned, plan)
     yield from _metagraph_differs(fold, planned, plan)
+    yield from _slots_differ(fold, planned)
     if seed is not None:
         yield from _seed_differs(planned, seed)
     if end is not None:
@@ -119,6 +120,25 @@ def _metagraph_differs(fold: CycleFold, plan: CyclePlanned, placed: Placed) -> I
         if holders.get(entry.uid) != entry.hotkey:
             found = f"{holders.get(entry.uid, 'nobody')} in the metagraph"
             yield Difference(f"{placed.line.where}, uid {entry.uid}", f"{entry.hotkey}, as in the plan", found)
+
+
+def _slots_differ(fold: CycleFold, plan: CyclePlanned) -> Iterator[Difference]:
+    """Who lost its uid was planned, and was looked for on the plan's subnet, later. A check is no duty."""
+    placed = fold.one.get(SlotsChecked)
+    if placed is None:
+        return
+    slots, where = cast("SlotsChecked", placed.recorded.event), placed.line.where
+    if plan.chain is None:
+        yield Difference(where, "no slots checked, as the plan names no chain", "one")
+        return
+    if slots.netuid != plan.chain.netuid:
+        yield Difference(where, f"netuid {plan.chain.netuid}, as the plan", f"netuid {slots.netuid}")
+    if slots.block <= plan.block:
+        yield Difference(where, f"a block after the plan's {plan.block}", f"block {slots.block}")
+    roster = {entry.uid for entry in plan.roster}
+    for uid in slots.moved:
+        if uid not in roster:
+            yield Difference(f"{where}, moved uid {uid}", "one of the plan's", "none of them")
 
 
 def _seed_differs(plan: CyclePlanned, placed: Placed) -> Iterator[Difference]:
@@ -191,6 +211,8 @@ def _tree_differs(
         return Difference(where, f"a tree of {sizes} events", f"one of {end.tree_size}")
     if leaf.root != end.merkle_root:
         return Difference(where, f"the root {leaf.root}", end.merkle_root)
+    if (slots := fold.one.get(SlotsChecked)) is not None and slots.line.number > leaf.line.number:
+        return Difference(where, "the slots that were checked under the root", "them left out")
     plan = fold.one[CyclePlanned].line
     found = f"{end.first_sequence} to {end.last_sequence}"
     if plan.sequence is not None:

@@ -1,6 +1,6 @@
 """One pass over a cycle's events in log order. It keeps what the checks ask for, and the first difference of each.
 
-plan ── (metagraph) ── seed ── outcomes and failed attempts ── end ── weights ── signatures
+plan ── (metagraph) ── seed ── outcomes and failed attempts ── (slots) ── end ── weights ── signatures
                                (attempts that we lost may still come after the end)
 """
 
@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import cast
 
 import orjson
 
@@ -23,10 +24,10 @@ from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
 from events.event import Event
-from events.ids import CycleId
+from events.ids import CycleId, Uid
 from events.log import Stored
 from events.merkle import MerkleTree
-from events.metagraph import MetagraphRecorded
+from events.metagraph import MetagraphRecorded, SlotsChecked
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.weights import WeightsComputed, WeightsWithheld
@@ -35,6 +36,7 @@ OfCycle = (
     CyclePlanned
     | MetagraphRecorded
     | CycleSeeded
+    | SlotsChecked
     | CycleSealed
     | CycleAbandoned
     | EpisodeCompleted
@@ -105,6 +107,12 @@ class CycleFold:
     @property
     def weights(self) -> Placed | None:
         return self.one.get(WeightsComputed) or self.one.get(WeightsWithheld)
+
+    @property
+    def moved(self) -> frozenset[Uid]:
+        """Who of the plan's miners no longer held its uid at the end."""
+        placed = self.one.get(SlotsChecked)
+        return frozenset(cast("SlotsChecked", placed.recorded.event).moved) if placed else frozenset()
 
     def differ(self, name: Name, difference: Difference | None) -> None:
         """Keeps it, if it is the first."""
@@ -179,7 +187,7 @@ class CycleFold:
                 self._take_attempt(line, failed)
             case event:
                 self._take_one(line, recorded)
-                if not isinstance(event, CyclePlanned | MetagraphRecorded | CycleSeeded):
+                if not isinstance(event, CyclePlanned | MetagraphRecorded | CycleSeeded | SlotsChecked):
                     return None
         if self.end is not None:
             return None
@@ -234,11 +242,23 @@ class CycleFold:
                 self._begin(line, event)
             case MetagraphRecorded() | CycleSeeded():
                 self._come_after(line, CyclePlanned, event.type)
+            case SlotsChecked():
+                self._take_slots(line, event)
             case CycleSealed() | CycleAbandoned():
                 self._come_after(line, CyclePlanned, event.type)
             case _:
                 if self.end is None:
                     self.differ(Name.PLAN, Difference(line.where, "the end of the cycle before", event.type))
+
+    def _take_slots(self, line: Line, slots: SlotsChecked) -> None:
+        self._come_after(line, CyclePlanned, slots.type)
+        if self.end is not None:
+            self.differ(
+                Name.PLAN, Difference(line.where, f"{slots.type} before the end of the cycle", "it after that")
+            )
+        elif self.episodes is not None and not self.episodes.complete:
+            expected = f"one outcome of each episode before {slots.type}"
+            self.differ(Name.PLAN, Difference(line.where, expected, "it before some"))
 
     def _begin(self, line: Line, plan: CyclePlanned) -> None:
         if self.tree.size or len(self.one) > 1:
@@ -259,6 +279,7 @@ _KINDS: dict[type[Event], tuple[type[Event], ...]] = {
     CyclePlanned: (CyclePlanned,),
     MetagraphRecorded: (MetagraphRecorded,),
     CycleSeeded: (CycleSeeded,),
+    SlotsChecked: (SlotsChecked,),
     CycleSealed: _ENDS,
     CycleAbandoned: _ENDS,
     WeightsComputed: _RESULTS,

@@ -14,10 +14,10 @@ from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from consumers.scoring import weighing
 from consumers.scoring.rates import Tallies
 from consumers.scoring.standings import epsilons_of, frontier_of, points_of, weights_of
-from consumers.scoring.weighing import NO_POINTS, text, weigh
+from consumers.scoring.weighing import text, weigh, why_withheld
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
-from events.ids import EnvId
-from events.weights import MinerStanding, WeightsComputed, WeightsWithheld, WithheldReason
+from events.ids import EnvId, Uid
+from events.weights import MinerStanding, WeightsComputed, WeightsWithheld
 
 T = TypeVar("T")
 Row = tuple[str, object, object]
@@ -34,6 +34,8 @@ class Scored:
     weights: WeightsComputed | WeightsWithheld
     where: str
     """Of the weights."""
+    moved: frozenset[Uid] = frozenset()
+    """Who no longer held its uid at the end."""
 
 
 def check_results(scored: Scored) -> Iterator[Verdict]:
@@ -62,9 +64,14 @@ def check_results(scored: Scored) -> Iterator[Verdict]:
     rows = _column(scored, "points", map(str, earned), [it.points for it in standings])
     yield _verdict(Name.POINTS, scored, rows, f"{sum(map(bool, earned))} miners have some", started)
 
-    (weights, u16), started = _timed(lambda: weights_of(contenders, earned, rules))
-    agreed = f"{sum(map(bool, weights))} of {len(standings)} above zero" if weights else "withheld: nobody has points"
-    yield _verdict(Name.WEIGHTS, scored, _weights(scored, [*map(text, weights)]), agreed, started)
+    (weights, u16), started = _timed(lambda: weights_of(contenders, earned, rules, scored.moved))
+    agreed = (
+        f"{sum(map(bool, weights))} of {len(standings)} above zero"
+        if weights
+        else f"withheld: {why_withheld(earned).detail}"
+    )
+    rows = _weights(scored, [*map(text, weights)], earned)
+    yield _verdict(Name.WEIGHTS, scored, rows, agreed, started)
     started = perf_counter()
     yield _verdict(Name.U16, scored, _u16(scored, u16), f"they add up to {sum(u16)}", started)
 
@@ -122,15 +129,21 @@ def _column(scored: Scored, name: str, expected: Iterable[T], found: Iterable[T]
         yield _of(standing, name), should, does
 
 
-def _weights(scored: Scored, expected: list[str]) -> Iterator[Row]:
+def _weights(scored: Scored, expected: list[str], earned: list[int]) -> Iterator[Row]:
     result = scored.weights
     kind = WeightsComputed if expected else WeightsWithheld
     yield "type", kind.type, result.type
     if isinstance(result, WeightsWithheld):
-        yield "reason", WithheldReason.NO_POINTS, result.reason
-        yield "detail", NO_POINTS, result.detail
+        why = why_withheld(earned)
+        yield "reason", why.reason, result.reason
+        yield "detail", why.detail, result.detail
+    yield from _column(scored, "moved", _moved(scored), [it.moved for it in result.standings])
     zeros = ["0"] * len(scored.plan.roster)
     yield from _column(scored, "weight", expected or zeros, [it.weight for it in result.standings])
+
+
+def _moved(scored: Scored) -> list[bool]:
+    return [entry.uid in scored.moved for entry in scored.plan.roster]
 
 
 def _u16(scored: Scored, expected: list[int]) -> Iterator[Row]:

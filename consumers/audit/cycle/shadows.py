@@ -11,6 +11,7 @@ from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from consumers.scoring.rates import Tallies
 from consumers.scoring.shadow import shadow
 from events.cycles import CyclePlanned
+from events.ids import Uid
 from events.rule_changes import RulesAnnounced, ShadowScored, pending
 
 
@@ -39,7 +40,7 @@ def _differences(
         if (there := fold.shadows.get(rules.cycle)) is None:
             yield Difference("the shadows", f"the cycle under the rules for cycle {rules.cycle}", "none")
         else:
-            yield from _compared(there, rules, plan, tallies)
+            yield from _compared(there, rules, plan, tallies, fold.moved)
 
 
 def _misplaced(fold: CycleFold, placed: Placed) -> Iterator[Difference]:
@@ -52,10 +53,12 @@ def _misplaced(fold: CycleFold, placed: Placed) -> Iterator[Difference]:
         yield Difference(placed.line.where, "the weights before their shadow", "it before them")
 
 
-def _compared(placed: Placed, rules: RulesAnnounced, plan: CyclePlanned, tallies: Tallies) -> Iterator[Difference]:
+def _compared(
+    placed: Placed, rules: RulesAnnounced, plan: CyclePlanned, tallies: Tallies, moved: frozenset[Uid]
+) -> Iterator[Difference]:
     where = placed.line.where
     try:
-        expected = shadow(plan, tallies, rules)
+        expected = shadow(plan, tallies, rules, moved)
     except ValueError as error:
         yield Difference(where, "a cycle that can be scored", str(error))
         return

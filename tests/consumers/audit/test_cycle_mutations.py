@@ -19,6 +19,7 @@ from consumers.audit.cycle.audit import audit_export
 from consumers.audit.cycle.verdicts import Name, NewerEvents
 from events.cycles import CyclePlanned
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
+from events.metagraph import SlotsChecked
 from tests.controls import facts
 from tests.controls.exports import (
     KEY,
@@ -30,7 +31,7 @@ from tests.controls.exports import (
     key_of,
     root_of,
 )
-from tests.controls.sealed_cycles import outcomes_of
+from tests.controls.sealed_cycles import outcomes_of, outcomes_where
 
 PLAN = facts.planned(1)
 OUTCOMES: list[EpisodeOutcome] = [
@@ -365,3 +366,86 @@ def test_all_of_it_signed_by_another_key_is_caught_by_who_knows_the_key() -> Non
     bodies = cycle_export(PLAN, outcomes_of(PLAN, winners=(1,)), pair=OTHER_KEY)
     assert failing(exported(bodies), pinned=False) == set()
     assert failing(exported(bodies)) == {Name.SIGNATURE}
+
+
+# A cycle about a chain, whose uid 0 had changed hands at the end.
+
+ON_CHAIN = facts.planned(1, uids=(0, 1, 2), chain=facts.chain_terms())
+WON = outcomes_where(ON_CHAIN, {0: facts.REACH, 2: facts.PUSH})
+CHECKED = facts.slots_checked(moved=(0,))
+MOVED = cycle_export(ON_CHAIN, WON, checked=CHECKED)
+SLOTS = next(place for place, body in enumerate(MOVED) if b'"kinitro.cycle.slots"' in body)
+
+
+def with_slots(checked: SlotsChecked | None) -> list[bytes]:
+    """The story once more with these slots, and all that follows; the signatures are those of the true one."""
+    story = [document(body) for body in cycle_export(ON_CHAIN, WON, checked=checked)]
+    for place in (0, -2, -1):
+        story[place]["data"] = document(MOVED[place])["data"]
+    return [body_of(event) for event in story]
+
+
+def test_a_cycle_in_which_a_uid_changed_hands_is_identical() -> None:
+    assert failing(exported(MOVED)) == set()
+    assert failing(exported(cycle_export(ON_CHAIN, WON))) == set()
+
+
+def test_slots_that_are_dropped_doubled_moved_or_altered_are_under_the_root() -> None:
+    dropped = [*MOVED[:SLOTS], *MOVED[SLOTS + 1 :]]
+    assert Name.ROOT in failing(exported(dropped))
+    assert Name.PLAN in failing(exported([*MOVED[: SLOTS + 1], *MOVED[SLOTS:]]))
+    after_the_seal = [*dropped[: SLOTS + 1], MOVED[SLOTS], *dropped[SLOTS + 1 :]]
+    assert {Name.PLAN, Name.ROOT} <= failing(exported(after_the_seal))
+    before_an_outcome = [*MOVED[: SLOTS - 1], MOVED[SLOTS], MOVED[SLOTS - 1], *MOVED[SLOTS + 1 :]]
+    assert {Name.PLAN, Name.ROOT} <= failing(exported(before_an_outcome))
+    for path, value in leaves(document(MOVED[SLOTS])):
+        for other in altered(value):
+            found = failing(exported(replaced(SLOTS, put(MOVED[SLOTS], path, other), MOVED)))
+            assert found & {Name.ROOT, Name.EVENTS}, (path, other)
+
+
+@pytest.mark.parametrize(
+    ("forged", "names"),
+    [
+        (None, set()),
+        (facts.slots_checked(moved=()), set()),
+        (facts.slots_checked(moved=(0, 1)), set()),
+        (facts.slots_checked(moved=(1,)), set()),
+        (facts.slots_checked(moved=(0, 7)), {Name.PLAN}),
+        (facts.slots_checked(block=ON_CHAIN.block), {Name.PLAN}),
+        (CHECKED.model_copy(update={"netuid": 8}), {Name.PLAN}),
+    ],
+)
+def test_slots_forged_with_all_that_follows_lack_the_signature(forged: SlotsChecked | None, names: set[Name]) -> None:
+    assert failing(exported(with_slots(forged))) == {Name.SIGNATURE} | names
+
+
+def test_slots_of_a_cycle_without_a_chain_are_not_the_plans() -> None:
+    assert failing(exported(cycle_export(PLAN, OUTCOMES, checked=CHECKED))) == {Name.PLAN}
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_standing_that_says_otherwise_who_moved_is_caught(place: int) -> None:
+    weighed = SLOTS + 2
+    changed = document(MOVED[weighed])
+    standing = changed["data"]["standings"][place]
+    if standing.pop("moved", False) is False:
+        standing["moved"] = True
+    assert failing(exported(replaced(weighed, body_of(changed), MOVED))) == {Name.WEIGHTS}
+
+
+def test_a_standing_that_says_at_length_that_it_did_not_move_is_caught() -> None:
+    weighed = SLOTS + 2
+    changed = document(MOVED[weighed])
+    changed["data"]["standings"][1]["moved"] = False
+    assert failing(exported(replaced(weighed, body_of(changed), MOVED))) == {Name.EVENTS}
+
+
+def test_weight_for_who_moved_is_caught_even_without_the_key() -> None:
+    weighed = SLOTS + 2
+    before = document(cycle_export(ON_CHAIN, WON)[weighed - 1])
+    changed = document(MOVED[weighed])
+    for name in ("standings", "weights_u16"):
+        changed["data"][name] = before["data"][name]
+    found = failing(exported(replaced(weighed, body_of(changed), MOVED)), pinned=False)
+    assert {Name.WEIGHTS, Name.U16} <= found

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -18,100 +16,28 @@ from events.chain.link import ChainLink
 from events.cycles import CyclePlanned, CycleSeeded
 from events.discovery import DegradedCode, DiscoveryDegraded, DiscoveryRestored
 from events.episodes import EpisodeAbandoned, EpisodeCompleted
-from events.event import Event
 from events.ids import CycleId
 from events.metagraph import SEED_DELAY_BLOCKS, MetagraphRecorded
 from events.tasks import EpisodeTask
+from producers.cycles import slots
 from producers.cycles.conductor import ChainAway, ForeignChain
-from producers.cycles.scheduler import run_cycle_once, run_scheduler
+from producers.cycles.scheduler import run_cycle_once
 from producers.discovery.subtensor import SubtensorBlocks, SubtensorMetagraph
 from producers.discovery.subtensor_source import SubtensorSource
-from producers.progress import CycleIdle, Ended, Progress, Retrying
-from tests.chain.chain import NETUID, Chain
-from tests.chain.node import Node, running
+from producers.progress import CycleIdle, Ended, Retrying
+from tests.chain.chain import NETUID
+from tests.chain.node import running
 from tests.chain.subnets import hotkey, populated
 from tests.chain.world import raw
 from tests.eventually import eventually
-from tests.producers.driving import CYCLE, MemoryStage, drive, events_of, outcome_of, queued, settings, stop, worker
-
-USING = settings().model_copy(update={"netuid": NETUID})
-
-
-@dataclass
-class Scene:
-    """A stage, and a chain beside it."""
-
-    chain: Chain
-    node: Node
-    link: ChainLink
-    stage: MemoryStage = field(default_factory=MemoryStage)
-    told: list[Progress] = field(default_factory=list)
-
-    @property
-    def blocks(self) -> SubtensorBlocks:
-        return SubtensorBlocks(
-            self.link, retry_s=0.0, poll_s=0.01, tell=lambda it: self.told.append(Retrying(str(it)))
-        )
-
-    @property
-    def miners(self) -> SubtensorSource:
-        return SubtensorSource(SubtensorMetagraph(self.link, NETUID, retry_s=0.0))
-
-    async def once(self, *, deadline_s: int = 3600) -> None:
-        await run_cycle_once(
-            CYCLE,
-            log=self.stage.log,
-            queue=self.stage.queue,
-            blocks=self.blocks,
-            miners=self.miners,
-            settings=USING.model_copy(update={"deadline_s": deadline_s}),
-            report=self.told.append,
-        )
-
-    @asynccontextmanager
-    async def scheduler(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(
-            run_scheduler(
-                log=self.stage.log,
-                queue=self.stage.queue,
-                blocks=self.blocks,
-                miners=self.miners,
-                settings=USING,
-                report=self.told.append,
-            )
-        )
-        try:
-            yield
-        finally:
-            await stop(task)
-
-    async def of(self, *kinds: type[Event]) -> list[Event]:
-        return [it.event for it in await events_of(self.stage.log) if isinstance(it.event, kinds)]
-
-    async def has(self, kind: type[Event]) -> bool:
-        return bool(await self.of(kind))
+from tests.producers.driving import CYCLE, drive, events_of, outcome_of, queued, stop, worker
+from tests.producers.on_chain import USING, Scene, on_chain, seeded
 
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    chain = populated(3)
-    async with running(chain) as node:
-        link = ChainLink([node.url])
-        try:
-            yield Scene(chain, node, link)
-        finally:
-            await link.close()
-
-
-async def seeded(scene: Scene) -> None:
-    """The chain goes on, block by block, until the cycle has its seeds."""
-
-    async def next_block() -> bool:
-        if await scene.has(CyclePlanned):
-            scene.chain.advance()
-        return await scene.has(CycleSeeded)
-
-    await eventually(next_block)
+    async with on_chain() as scene:
+        yield scene
 
 
 async def test_a_plan_is_pinned_to_the_finalized_subnet_and_seeded_by_a_later_block(scene: Scene) -> None:
@@ -175,7 +101,8 @@ async def test_while_the_chain_is_away_no_cycle_is_planned_and_the_log_says_so_o
     assert end.block == 1001
 
 
-async def test_a_running_cycle_goes_on_while_the_chain_is_away(scene: Scene) -> None:
+async def test_a_running_cycle_goes_on_while_the_chain_is_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "SLOTS_WITHIN_S", 0.2)
     async with scene.scheduler():
         await seeded(scene)
         await eventually(queued(scene.stage, 12))
