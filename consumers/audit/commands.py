@@ -18,10 +18,11 @@ from rich.text import Text
 
 from consumers.audit.again import simulators
 from consumers.audit.case import Case
-from consumers.audit.checks import Audit, Check
+from consumers.audit.checks import Audit
 from consumers.audit.cycle.commands import audit_cycle
 from consumers.audit.episode import audit as audit_case
 from consumers.audit.history.commands import audit_history
+from consumers.audit.marks import mark
 from consumers.audit.render import SUFFIXES, render
 from consumers.audit.sources import ApiSource, LogSource, Source
 from events import display
@@ -166,16 +167,6 @@ def view(result: Audit, case: Case) -> RenderableType:
     """An audit for a terminal."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for check in result.checks:
-        table.add_row(check.name, _mark(check), check.detail)
+        table.add_row(check.name, mark(check.same), check.detail)
     head = Text(f"episode {result.episode}: {case.claim.ending}; seed {case.seed()}", style="bold")
     return Group(head, table, Text(result.verdict, style="bold green" if result.agrees else "bold red"))
-
-
-def _mark(check: Check) -> Text:
-    match check.same:
-        case True:
-            return Text("same", style="green")
-        case False:
-            return Text("DIFFERENT", style="bold red")
-        case None:
-            return Text("not judged", style="yellow")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,6 +11,7 @@ import aiohttp
 import orjson
 import typer
 
+from consumers.audit.cycle.options import CycleSourceOptions
 from consumers.explaining.answers import ask
 from consumers.explaining.comparison_view import view
 from consumers.scoring.paired import Compared, compared
@@ -30,25 +30,13 @@ PAGE = 500
 """Differing episodes in one answer of the API."""
 
 
-@dataclass(frozen=True)
-class ComparisonSource:
-    """From where the outcomes come, where it is not the log."""
-
-    api_url: Annotated[
-        str | None, typer.Option(help="A public API, instead of the log: needs no access to NATS.")
-    ] = None
-    file: Annotated[
-        Path | None, typer.Option(help="An export of the cycle, also compressed; - is standard input.")
-    ] = None
-
-
 @options
 def compare(
     context: typer.Context,
     cycle: Annotated[int, typer.Argument(min=1, help="Number of the cycle.")],
     first: Annotated[str, typer.Argument(metavar="HOTKEY|UID", help="One miner.")],
     second: Annotated[str, typer.Argument(metavar="HOTKEY|UID", help="The other.")],
-    source: ComparisonSource,
+    source: CycleSourceOptions,
     log: LogOptions,
     as_json: Annotated[bool, typer.Option("--json", help="All of it, exactly, as one JSON object.")] = False,
 ) -> None:

@@ -11,8 +11,9 @@ import typer
 
 from consumers.audit.case import CannotAudit
 from consumers.audit.cycle.audit import conclude
-from consumers.audit.cycle.commands import CycleSourceOptions, opened
+from consumers.audit.cycle.commands import opened
 from consumers.audit.cycle.fold import CycleFold
+from consumers.audit.cycle.options import CycleSourceOptions
 from consumers.audit.cycle.sources import CycleSource
 from consumers.rescoring.view import document, view
 from consumers.scoring.rescoring import Rescored

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from consumers.validator.attempt import Pairs
 from consumers.validator.facts import Commit, Facts, Us
 from events.chain.link import ChainLink
-from events.chain.reads import finalized_hash, hash_of, head_hash, number_of
+from events.chain.reads import check_canonical, finalized_metagraph, hash_of, head_hash, number_of
 from events.chain.submission import ERA_BLOCKS, SUBMIT_S, Fate, submit
-from events.chain.trouble import NoSubnet, Reorganised
 from events.ids import Hotkey
 
 if TYPE_CHECKING:
@@ -78,11 +77,7 @@ async def read_facts(node: Node, netuid: int, hotkey: Hotkey) -> Facts:
         Reorganised: the block was no longer the chain's when all had been read.
         ValueError: an answer has a form that is not understood.
     """
-    block_hash = await finalized_hash(node)
-    block = await number_of(node, block_hash)
-    graph = await node.runtime_call("SubnetInfoRuntimeApi", "get_metagraph", [netuid], block_hash)
-    if graph is None:
-        raise NoSubnet(f"netuid {netuid} does not exist at block {block}; check --netuid and --network")
+    block, block_hash, graph = await finalized_metagraph(node, netuid)
 
     async def item(name: str, *params: object) -> Any:
         return await node.query(PALLET, name, list(params), block_hash=block_hash)
@@ -103,8 +98,7 @@ async def read_facts(node: Node, netuid: int, hotkey: Hotkey) -> Facts:
         weights_min=int(await item("MinAllowedWeights", netuid) or 0),
         us=us,
     )
-    if (now := await hash_of(node, block)) != block_hash:
-        raise Reorganised(f"finalized block {block} was {block_hash} and is {now} now; it is read again")
+    await check_canonical(node, block, block_hash)
     return facts
 
 

@@ -1,11 +1,12 @@
-"""Which blocks there are, as a node says it: the questions with which every pinned read begins and ends."""
+"""Which blocks there are, and who is on a subnet: the questions with which every pinned read begins and ends."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from events.chain.trouble import Reorganised
+from events.chain.trouble import NoSubnet, Reorganised
 
 if TYPE_CHECKING:
     from events.chain.sdk import Node
@@ -34,6 +35,30 @@ async def hash_of(node: Node, number: int) -> str:
     if answer is None:
         raise Reorganised(f"the chain has no block {number} any more, or the node is behind")
     return _checked(answer, f"block {number}")
+
+
+async def finalized_metagraph(node: Node, netuid: int) -> tuple[int, str, Mapping[str, Any]]:
+    """The newest finalized block's number and hash, and the subnet's metagraph there.
+
+    Raises:
+        NoSubnet: there is no such subnet.
+    """
+    block_hash = await finalized_hash(node)
+    block = await number_of(node, block_hash)
+    graph = await node.runtime_call("SubnetInfoRuntimeApi", "get_metagraph", [netuid], block_hash)
+    if graph is None:
+        raise NoSubnet(f"netuid {netuid} does not exist at block {block}; check --netuid and --network")
+    return block, block_hash, graph
+
+
+async def check_canonical(node: Node, block: int, block_hash: str) -> None:
+    """To be asked when all has been read.
+
+    Raises:
+        Reorganised: the block is no longer the chain's.
+    """
+    if (now := await hash_of(node, block)) != block_hash:
+        raise Reorganised(f"finalized block {block} was {block_hash} and is {now} now; it is read again")
 
 
 def _checked(answer: Any, of: str) -> str:

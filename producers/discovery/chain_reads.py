@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from events.chain.reads import finalized_hash, hash_of, number_of
-from events.chain.trouble import NoSubnet, Reorganised
+from events.chain.reads import check_canonical, finalized_metagraph, hash_of
 from events.ids import Hotkey, Uid
 from producers.discovery.metagraph import MetagraphSnapshot, Neuron, RawCommitment
 from producers.discovery.raw_commitments import raw_commitment
@@ -23,18 +22,12 @@ async def read_metagraph(node: Node, netuid: int) -> MetagraphSnapshot:
         Reorganised: the block was no longer the chain's when all had been read.
         ValueError: an answer has a form that is not understood.
     """
-    block_hash = await finalized_hash(node)
-    block = await number_of(node, block_hash)
     # One after the other, and not at once: where one fails, nothing of the others is left under way.
-    graph = await node.runtime_call("SubnetInfoRuntimeApi", "get_metagraph", [netuid], block_hash)
-    if graph is None:
-        raise NoSubnet(f"netuid {netuid} does not exist at block {block}; check --netuid and --network")
+    block, block_hash, graph = await finalized_metagraph(node, netuid)
     neurons = _neurons(graph)
     registrations = await node.query_map("Commitments", "CommitmentOf", [netuid], block_hash)
     genesis = await hash_of(node, 0)
-    now = await hash_of(node, block)
-    if now != block_hash:
-        raise Reorganised(f"finalized block {block} was {block_hash} and is {now} now; it is read again")
+    await check_canonical(node, block, block_hash)
     commitments = _commitments(neurons, dict(registrations))
     return MetagraphSnapshot(genesis[2:], netuid, block, block_hash[2:], neurons, commitments)
 

@@ -7,8 +7,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import aiohttp
@@ -26,8 +24,10 @@ from consumers.audit.cycle.again import check_episodes
 from consumers.audit.cycle.anchored import check_anchor
 from consumers.audit.cycle.audit import conclude
 from consumers.audit.cycle.fold import CycleFold
+from consumers.audit.cycle.options import CycleSourceOptions
 from consumers.audit.cycle.sources import ApiSource, CycleSource, FileSource, LogSource
 from consumers.audit.cycle.verdicts import CycleAudit, Verdict
+from consumers.audit.marks import mark
 from events import display
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
 from events.ids import CycleId, Hotkey
@@ -43,18 +43,6 @@ EPISODES = 3
 """How many are run again where recordings can be had and nobody asks for another number."""
 
 ALL = "all"
-
-
-@dataclass(frozen=True)
-class CycleSourceOptions:
-    """From where the events come, where it is not the log."""
-
-    api_url: Annotated[
-        str | None, typer.Option(help="A public API, instead of the log: needs no access to NATS.")
-    ] = None
-    file: Annotated[
-        Path | None, typer.Option(help="An export of the cycle, also compressed; - is standard input.")
-    ] = None
 
 
 @options
@@ -233,16 +221,6 @@ def view(result: CycleAudit) -> RenderableType:
     """An audit for a terminal."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for verdict in result.verdicts:
-        table.add_row(verdict.name, _mark(verdict), Text(f"{verdict.seconds:.2f} s", style="dim"), verdict.detail)
+        table.add_row(verdict.name, mark(verdict.same), Text(f"{verdict.seconds:.2f} s", style="dim"), verdict.detail)
     head = Text(f"cycle {result.cycle}: {result.events} events", style="bold")
     return Group(head, table, Text(result.verdict, style="bold green" if result.agrees else "bold red"))
-
-
-def _mark(verdict: Verdict) -> Text:
-    match verdict.same:
-        case True:
-            return Text("same", style="green")
-        case False:
-            return Text("DIFFERENT", style="bold red")
-        case None:
-            return Text("not judged", style="yellow")
