@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from events import upcasts
 from events.anchors import RootAnchored
+from events.copies import CopiesFound
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.envelope import Envelope, RecordedEvent
@@ -29,6 +30,7 @@ from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, Miner
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
 from events.subjects import subject_of
+from events.verification import VerificationFailed, VerificationInconclusive, VerificationPassed
 from events.weights import WeightsComputed, WeightsWithheld
 
 F = TypeVar("F", bound=Event)
@@ -43,6 +45,9 @@ TYPES: dict[str, type[Event]] = {
         CyclePlanned,
         MetagraphRecorded,
         CycleSeeded,
+        VerificationPassed,
+        VerificationFailed,
+        VerificationInconclusive,
         SlotsChecked,
         CycleSealed,
         CycleAbandoned,
@@ -58,6 +63,7 @@ TYPES: dict[str, type[Event]] = {
         RootAnchored,
         RulesAnnounced,
         ShadowScored,
+        CopiesFound,
         DiscoveryDegraded,
         DiscoveryRestored,
     )
@@ -69,6 +75,7 @@ UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     (CyclePlanned.type, 1): upcasts.plan_1,
     (CyclePlanned.type, 2): upcasts.plan_2,
     (CyclePlanned.type, 3): upcasts.plan_3,
+    (CyclePlanned.type, 4): upcasts.plan_4,
     (EpisodeCompleted.type, 1): upcasts.completed_1,
     (EpisodeForfeited.type, 1): upcasts.forfeited_1,
 }

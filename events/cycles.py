@@ -13,6 +13,7 @@ from events.metagraph import ChainTerms
 from events.miners import Commitment
 from events.rules import ScoringRules
 from events.variation import VariationRanges
+from events.verification import VerificationTerms
 
 
 class RosterEntry(Value):
@@ -46,7 +47,7 @@ class CyclePlanned(Event):
     """
 
     type: ClassVar[str] = "kinitro.cycle.planned"
-    schema_version: ClassVar[int] = 4
+    schema_version: ClassVar[int] = 5
     cycle: Annotated[CycleId, Field(ge=1)]
     block: Annotated[int, Field(ge=0)]
     """To which the plan is pinned: the roster is as it was then. Of a chain, the number of a finalized one."""
@@ -57,6 +58,8 @@ class CyclePlanned(Event):
     episodes_per_environment: Annotated[int, Field(ge=1)]
     terms: EpisodeTerms
     rules: ScoringRules
+    verification: VerificationTerms | None
+    """Whose deployed policy is compared with the committed one. None: nobody's."""
     deadline_s: Annotated[int, Field(ge=1)]
     """Seconds after the plan's time at which episodes without an outcome are abandoned."""
     versions: dict[str, str]

@@ -18,7 +18,7 @@ from events.log import BATCH_MAX, Draft
 from events.patience import Patience
 from events.queue import QueueFull, QueueUnavailable
 from events.streams import TASKS
-from events.tasks import EpisodeTask
+from events.tasks import Task
 
 PATIENCE_S = 30.0
 
@@ -30,8 +30,8 @@ class JetStreamQueue:
         self._connection = connection
         self._patience_s = patience_s
 
-    async def put(self, tasks: Sequence[EpisodeTask]) -> int:
-        left = {subjects.task(task.key): task for task in tasks}
+    async def put(self, tasks: Sequence[Task]) -> int:
+        left = {subjects.task_of(task): task for task in tasks}
         added, patience = 0, Patience(self._patience_s)
         while left:
             part = dict(islice(left.items(), BATCH_MAX))
@@ -51,7 +51,7 @@ class JetStreamQueue:
         return int(info["state"]["messages"])
 
     async def purge_miner(self, cycle: CycleId, uid: Uid) -> int:
-        return await self._purge(subjects.tasks_of(cycle, uid))
+        return await self._purge(subjects.episodes_of(cycle, uid))
 
     async def purge_cycle(self, cycle: CycleId) -> int:
         return await self._purge(subjects.tasks(cycle))

@@ -9,7 +9,7 @@ from uuid import uuid4
 from events import subjects
 from events.ids import CycleId, EpisodeId, Uid
 from events.log import Conflict, Draft, Filter, LogDamaged, Stored, check_drafts
-from events.tasks import EpisodeTask
+from events.tasks import CheckTask, EpisodeTask, Task
 
 READ_BATCH = 1_000
 
@@ -91,29 +91,43 @@ class MemoryLog:
 
 
 class MemoryQueue:
-    """A `TaskQueue` in this process's memory. Tests take tasks from `waiting` as a worker would."""
+    """A `TaskQueue` in this process's memory. Tests take tasks from it as a worker would."""
 
     def __init__(self) -> None:
-        self.waiting: dict[EpisodeId, EpisodeTask] = {}
-        """In the order in which they were put."""
+        self._tasks: dict[str, Task] = {}
+        """By subject, in the order in which they were put."""
 
-    async def put(self, tasks: Sequence[EpisodeTask]) -> int:
-        before = len(self.waiting)
+    @property
+    def waiting(self) -> dict[EpisodeId, EpisodeTask]:
+        """Episodes to be run."""
+        return {it.key.id: it for it in self._tasks.values() if isinstance(it, EpisodeTask)}
+
+    @property
+    def checks(self) -> list[CheckTask]:
+        """Miners to be checked."""
+        return [it for it in self._tasks.values() if isinstance(it, CheckTask)]
+
+    def done(self, task: Task) -> None:
+        """Takes it from the queue."""
+        self._tasks.pop(subjects.task_of(task), None)
+
+    async def put(self, tasks: Sequence[Task]) -> int:
+        before = len(self._tasks)
         for task in tasks:
-            self.waiting.setdefault(task.key.id, task)
-        return len(self.waiting) - before
+            self._tasks.setdefault(subjects.task_of(task), task)
+        return len(self._tasks) - before
 
     async def pending(self) -> int:
-        return len(self.waiting)
+        return len(self._tasks)
 
     async def purge_miner(self, cycle: CycleId, uid: Uid) -> int:
-        return self._purge(subjects.tasks_of(cycle, uid))
+        return self._purge(subjects.episodes_of(cycle, uid))
 
     async def purge_cycle(self, cycle: CycleId) -> int:
         return self._purge(subjects.tasks(cycle))
 
     def _purge(self, pattern: str) -> int:
-        purged = [key for key, task in self.waiting.items() if matches(pattern, subjects.task(task.key))]
-        for key in purged:
-            del self.waiting[key]
+        purged = [subject for subject in self._tasks if matches(pattern, subject)]
+        for subject in purged:
+            del self._tasks[subject]
         return len(purged)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from events.for_people import ForPeople
 from events.ids import CycleId, Uid
-from events.tasks import EpisodeTask
+from events.tasks import Task
 
 
 class QueueError(ForPeople):
@@ -30,8 +30,8 @@ class QueueFull(QueueError):
 class TaskQueue(Protocol):
     """Where the conductor puts work and workers find it, in order; done work is gone."""
 
-    async def put(self, tasks: Sequence[EpisodeTask]) -> int:
-        """Queues each task whose episode is not on the queue already, and returns how many those were.
+    async def put(self, tasks: Sequence[Task]) -> int:
+        """Queues each task whose episode or check is not on the queue already, and returns how many those were.
 
         A task that a worker holds but has not acknowledged is still on the queue. One whose first answer was lost
         is not counted.
@@ -51,7 +51,7 @@ class TaskQueue(Protocol):
         ...
 
     async def purge_miner(self, cycle: CycleId, uid: Uid) -> int:
-        """Drops the tasks of one miner of a cycle, and returns how many those were.
+        """Drops the tasks of one miner's episodes of a cycle, and returns how many those were.
 
         Those that workers hold are dropped too: they are run to their end, but not offered again.
 

@@ -1,9 +1,10 @@
-"""The streams and the workers' durable: how they are configured, and the check that they still are.
+"""The streams and the durables of workers and verifiers: how they are configured, and the check that they still are.
 
 | stream           | holds                     | kept                                                    |
 |------------------|---------------------------|---------------------------------------------------------|
 | `KINITRO_EVENTS` | the log                   | for ever: no deletes, no purges, no limits              |
-| `KINITRO_TASKS`  | episodes to be run        | until a worker has acknowledged; one task per episode   |
+| `KINITRO_TASKS`  | episodes to be run, and   | until somebody has acknowledged; one task per episode   |
+|                  | miners to be checked      | and check                                               |
 | `KINITRO_TRACES` | recordings of episodes    | for some days, and no more than some bytes              |
 
 What is not listed here is left to the server; what is listed is compared with what the server does, at every start.
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from events import subjects
 from events.connection import Connection, NoAnswer, Refused
 from events.log import LogUnavailable, StreamMismatch
 from events.patience import Patience
@@ -26,7 +28,9 @@ EVENTS = "KINITRO_EVENTS"
 TASKS = "KINITRO_TASKS"
 TRACES = "KINITRO_TRACES"
 WORKERS = "workers"
-"""The durable consumer of `TASKS` that all workers share."""
+"""The durable consumer of `TASKS` that all workers share: it has the episodes."""
+VERIFIERS = "verifiers"
+"""And the one of the verifiers, which has the checks."""
 
 LOG_ID = "kinitro.log_id"
 """Metadata of `EVENTS`: a random id, given when the log is created, that survives backup and restore."""
@@ -149,13 +153,22 @@ def traces_settings(replicas: int, limits: TraceLimits) -> Settings:
 
 def workers_settings(ack_wait_s: float) -> Settings:
     """The durable of the workers. Deliveries are unlimited: attempts are counted in events, which survive a crash."""
+    return _durable(WORKERS, subjects.EPISODE_TASKS, ack_wait_s)
+
+
+def verifiers_settings(ack_wait_s: float) -> Settings:
+    """The durable of the verifiers; as that of the workers."""
+    return _durable(VERIFIERS, subjects.CHECK_TASKS, ack_wait_s)
+
+
+def _durable(name: str, subject: str, ack_wait_s: float) -> Settings:
     return {
-        "durable_name": WORKERS,
+        "durable_name": name,
         "ack_policy": "explicit",
         "ack_wait": _ns(ack_wait_s),
         "deliver_policy": "all",
         "replay_policy": "instant",
-        "filter_subject": "task.>",
+        "filter_subject": subject,
         "max_deliver": -1,
         "max_ack_pending": 50_000,
     }
@@ -169,7 +182,7 @@ async def ensure_streams(
     traces: TraceLimits | None = None,
     patience_s: float = 30.0,
 ) -> None:
-    """Creates the streams and the workers' durable, or checks that they are as we would have created them.
+    """Creates the streams, and the durables of workers and verifiers, or checks that they are as we would have them.
 
     Who brings no limits for `KINITRO_TRACES` leaves that stream to those who do: the workers.
 
@@ -184,7 +197,8 @@ async def ensure_streams(
             await _ensure(connection, tasks_settings(replicas))
             if traces is not None:
                 await _ensure_traces(connection, traces_settings(replicas, traces))
-            return await _ensure_workers(connection, ack_wait_s)
+            await _ensure_durable(connection, workers_settings(ack_wait_s))
+            return await _ensure_durable(connection, verifiers_settings(ack_wait_s))
         except Refused as error:
             raise StreamMismatch(f"{connection.address} refuses our streams: {error}") from error
         except NoAnswer as error:
@@ -258,11 +272,12 @@ async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:
         return await connection.api(f"STREAM.INFO.{name}")  # somebody else was faster
 
 
-async def _ensure_workers(connection: Connection, ack_wait_s: float) -> None:
+async def _ensure_durable(connection: Connection, settings: Settings) -> None:
     """Unlike a stream it holds nothing that could not be had again, so other settings are simply corrected."""
+    name = settings["durable_name"]
     await connection.api(
-        f"CONSUMER.CREATE.{TASKS}.{WORKERS}.task.>",
-        {"stream_name": TASKS, "config": {**workers_settings(ack_wait_s), "name": WORKERS}},
+        f"CONSUMER.CREATE.{TASKS}.{name}.{settings['filter_subject']}",
+        {"stream_name": TASKS, "config": {**settings, "name": name}},
     )
 
 

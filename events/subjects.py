@@ -6,6 +6,7 @@ evt.cycle.<n>.metagraph                                         MetagraphRecorde
 evt.cycle.<n>.seed                                              CycleSeeded
 evt.cycle.<n>.episode.<uid>.<family>.<task>.<index>             the outcome
 evt.cycle.<n>.attempt.<uid>.<family>.<task>.<index>.<attempt>   EpisodeAttemptFailed
+evt.cycle.<n>.verification.<uid>                                VerificationPassed, -Failed or -Inconclusive
 evt.cycle.<n>.slots                                             SlotsChecked, of cycles about a chain
 evt.cycle.<n>.seal                                              CycleSealed or CycleAbandoned
 evt.weights.<n>                                                 WeightsComputed or WeightsWithheld
@@ -15,6 +16,7 @@ evt.anchor.<n>                                                  RootAnchored: cy
 evt.identity.<ordinal>                                          KeyAnnounced
 evt.rules.<n>                                                   RulesAnnounced, to count from cycle n
 evt.shadow.<n>.<m>                                              ShadowScored: cycle n under the rules for cycle m
+evt.copies.<n>                                                  CopiesFound
 evt.discovery.<ordinal>                                         DiscoveryDegraded or DiscoveryRestored
 """
 
@@ -24,6 +26,7 @@ from functools import singledispatch
 from typing import Protocol
 
 from events.anchors import RootAnchored
+from events.copies import CopiesFound
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
@@ -33,6 +36,13 @@ from events.metagraph import MetagraphRecorded, SlotsChecked
 from events.miners import MinerCommitmentChanged, MinerCommitmentRejected, MinerDeparted, MinerDiscovered
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
+from events.tasks import CheckTask, Task
+from events.verification import (
+    VerificationFailed,
+    VerificationInconclusive,
+    VerificationOutcome,
+    VerificationPassed,
+)
 from events.weights import WeightsComputed, WeightsWithheld
 
 ALL = "evt.>"
@@ -40,6 +50,7 @@ MINERS = "evt.miner.>"
 PLANS = "evt.cycle.*.plan"
 SEALS = "evt.cycle.*.seal"
 OUTCOMES = "evt.cycle.*.episode.>"
+VERIFICATIONS = "evt.cycle.*.verification.*"
 WEIGHTS = "evt.weights.*"
 SIGNED = "evt.signed.>"
 SIGNED_ROOTS = "evt.signed.root.*"
@@ -47,6 +58,8 @@ ANCHORS = "evt.anchor.*"
 IDENTITY = "evt.identity.*"
 RULES = "evt.rules.*"
 DISCOVERY = "evt.discovery.*"
+EPISODE_TASKS = "task.episode.>"
+CHECK_TASKS = "task.check.>"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
@@ -73,6 +86,15 @@ def outcomes(number: CycleId) -> str:
 
 def seed(number: CycleId) -> str:
     return f"evt.cycle.{number}.seed"
+
+
+def verification(number: CycleId, uid: Uid) -> str:
+    return f"evt.cycle.{number}.verification.{uid}"
+
+
+def verifications(number: CycleId) -> str:
+    """The filter that selects the spot checks of one cycle."""
+    return f"evt.cycle.{number}.verification.*"
 
 
 def slots(number: CycleId) -> str:
@@ -116,6 +138,10 @@ def shadows(number: CycleId) -> str:
     return f"evt.shadow.{number}.*"
 
 
+def copies(number: CycleId) -> str:
+    return f"evt.copies.{number}"
+
+
 def discovery(ordinal: int) -> str:
     return f"evt.discovery.{ordinal}"
 
@@ -155,13 +181,22 @@ def trace(key: OfEpisode, attempt: int, action_digest: str) -> str:
     return f"trace.{key.cycle}.{_episode(key)}.{attempt}.{action_digest}"
 
 
+def check(number: CycleId, uid: Uid) -> str:
+    """The subject of a spot check's task on the work queue (not in the log)."""
+    return f"task.check.{number}.{uid}"
+
+
+def task_of(work: Task) -> str:
+    return check(work.cycle, work.uid) if isinstance(work, CheckTask) else task(work.key)
+
+
 def tasks(number: CycleId) -> str:
-    """The filter that selects the tasks of one cycle on the work queue."""
-    return f"task.episode.{number}.>"
+    """The filter that selects the tasks of one cycle on the work queue, of episodes and of checks."""
+    return f"task.*.{number}.>"
 
 
-def tasks_of(number: CycleId, uid: Uid) -> str:
-    """The filter that selects those of one miner."""
+def episodes_of(number: CycleId, uid: Uid) -> str:
+    """The filter that selects those of one miner's episodes."""
     return f"task.episode.{number}.{uid}.>"
 
 
@@ -206,9 +241,19 @@ def _(event: CycleSeeded) -> str:
     return seed(event.cycle)
 
 
+@subject_of.register(VerificationPassed | VerificationFailed | VerificationInconclusive)
+def _(event: VerificationOutcome) -> str:
+    return verification(event.cycle, event.uid)
+
+
 @subject_of.register
 def _(event: SlotsChecked) -> str:
     return slots(event.cycle)
+
+
+@subject_of.register
+def _(event: CopiesFound) -> str:
+    return copies(event.cycle)
 
 
 @subject_of.register(CycleSealed | CycleAbandoned)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from events.cycles import EpisodeTerms
-from events.event import HotkeyField, Text, UidField, Value
+from events.event import Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, EnvId, EpisodeKey, Seed
 
 
@@ -35,3 +36,46 @@ class EpisodeTask(Value):
     @property
     def key(self) -> EpisodeKey:
         return EpisodeKey(self.cycle, self.uid, self.env, self.index)
+
+
+class ProbeTask(Value):
+    """A recorded episode, to be played from its reset to one step."""
+
+    uid: UidField
+    """Whose episode it was."""
+    env: EnvId
+    index: Annotated[int, Field(ge=0)]
+    seed: Annotated[Seed, Field(ge=0, lt=2**64)]
+    attempt: Annotated[int, Field(ge=1)]
+    action_digest: Hex256
+    """Of its recording (`events.traces`)."""
+    step: Annotated[int, Field(ge=0)]
+
+
+class CheckTask(Value):
+    """Compare one miner's endpoint with what it committed, and append the outcome. Self-contained, as above."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    cycle: CycleId
+    uid: UidField
+    hotkey: HotkeyField
+    endpoint: Annotated[Text, Field(repr=False)]
+    repo: Text
+    revision: Text
+    probes: tuple[ProbeTask, ...]
+    """In the order in which they are to be taken. There are more than samples, as a recording may be gone."""
+    samples: Annotated[int, Field(ge=1)]
+    tolerance: Decimal
+    seed: Annotated[int, Field(ge=0, lt=2**64)]
+    """Of the comparison, where it draws (`events.draws.comparison_seed`)."""
+    terms: EpisodeTerms
+    within_s: Annotated[float, Field(gt=0)]
+    """How long the check may take, from when it is begun."""
+    cause: Text
+    """Id of the event that asked for this work (`CycleSeeded`)."""
+    correlation: Text
+    """Id of the event that began the story (`CyclePlanned`)."""
+
+
+Task = EpisodeTask | CheckTask

@@ -37,10 +37,13 @@ class MinerStanding(Value):
     moved: Annotated[bool, Field(exclude_if=lambda moved: not moved)] = False
     """It no longer held its uid when the cycle ended (`SlotsChecked`), so it has no weight, whatever its points."""
 
+    unverified: Annotated[bool, Field(exclude_if=lambda unverified: not unverified)] = False
+    """It failed a spot check, and none has passed since (`events.verification`), so it has no weight either."""
+
     def written(self) -> dict[str, object]:
-        """Without `moved` where it did not: so it was written before that was asked, and so it is read."""
-        fields = self.__dict__
-        return fields if self.moved else {name: fields[name] for name in fields if name != "moved"}
+        """Without what it did not do: so it was written before that was asked, and so it is read."""
+        left_out = {name for name in ("moved", "unverified") if not getattr(self, name)}
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
 
 class WeightsU16(Value):
@@ -81,6 +84,8 @@ class WithheldReason(StrEnum):
     """No miner won any subset of environments."""
     SLOTS_MOVED = "slots_moved"
     """No miner with points still held its uid when the cycle ended."""
+    UNVERIFIED = "unverified"
+    """Of the miners with points, each has failed a spot check, or no longer held its uid; and one failed at least."""
     NO_MINERS = "no_miners"
     CYCLE_ABANDONED = "cycle_abandoned"
 

@@ -22,12 +22,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumers.verification.distribution import FALSE_ALARM_RATE, p_value
+from events.verification import Method, Mismatch
 
 FLOOR = 0.01
 """Of the largest value of an action, where channels reach from -1 to 1."""
@@ -36,22 +36,6 @@ Actions = NDArray[np.floating]
 """One action: shape (n,), all channels one after the other."""
 Runs = Sequence[Sequence[Actions]]
 """By repeat, then by sample. Each repeat begins with a reset."""
-
-
-class Method(StrEnum):
-    """How the two were compared."""
-
-    BY_VALUE = "by_value"
-    BY_DISTRIBUTION = "by_distribution"
-
-
-class Mismatch(StrEnum):
-    """What is wrong with one action, or a set of them."""
-
-    BEYOND_TOLERANCE = "beyond_tolerance"
-    WRONG_SHAPE = "wrong_shape"
-    NON_FINITE = "non_finite"
-    OTHER_DISTRIBUTION = "other_distribution"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ def plan_cycle(
         episodes_per_environment=settings.episodes_per_env,
         terms=settings.terms,
         rules=rules.rules if rules else settings.rules,
+        verification=None,
         deadline_s=settings.deadline_s,
         versions=settings.versions,
         secret_commitment=commitment_to(cycle_secret(settings.master_key, cycle)),

@@ -45,6 +45,12 @@ class TaskQueueContract:
         assert await queue.purge_miner(CycleId(1), Uid(1)) == 3
         assert await queue.pending() == len(others)
 
+    async def test_a_check_is_queued_beside_episodes_and_purged_with_its_cycle(self, queue: TaskQueue) -> None:
+        assert await queue.put([*tasks(2, uid=1), facts.check_task(uid=1), facts.check_task(2, uid=1)]) == 4
+        assert await queue.purge_miner(CycleId(1), Uid(1)) == 2
+        assert await queue.purge_cycle(CycleId(1)) == 1
+        assert await queue.pending() == 1
+
     async def test_what_was_purged_can_be_put_again(self, queue: TaskQueue) -> None:
         await queue.put(tasks(3))
         await queue.purge_miner(CycleId(1), Uid(0))

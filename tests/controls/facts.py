@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from events.anchors import RootAnchored
+from events.copies import CopiesFound, Copy, CopyKind
 from events.cycles import (
     CycleAbandoned,
     CycleAbandonReason,
@@ -45,8 +46,24 @@ from events.rule_changes import RulesAnnounced, ShadowScored
 from events.rules import ScoringRules
 from events.sealed import EndpointKey, seal
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
-from events.tasks import EpisodeTask
+from events.tasks import CheckTask, EpisodeTask, ProbeTask
 from events.variation import NO_VARIATION, variation_digest
+from events.verification import (
+    CheckedSample,
+    Committed,
+    ComparedActions,
+    FailureReason,
+    InconclusiveReason,
+    Method,
+    Mismatch,
+    OnFailure,
+    Suspension,
+    VerificationFailed,
+    VerificationInconclusive,
+    VerificationPassed,
+    VerificationTerms,
+    WeightFile,
+)
 from events.weights import (
     EnvironmentTally,
     MinerStanding,
@@ -126,6 +143,7 @@ def planned(
     terms: EpisodeTerms = TERMS,
     rules: ScoringRules | None = None,
     chain: ChainTerms | None = None,
+    verification: VerificationTerms | None = None,
 ) -> CyclePlanned:
     return CyclePlanned(
         cycle=CycleId(cycle),
@@ -138,6 +156,7 @@ def planned(
         episodes_per_environment=episodes,
         terms=terms,
         rules=rules or ScoringRules(),
+        verification=verification,
         deadline_s=3600,
         versions={"mujoco": "3.3.0", "metaworld": "3.1.1"},
         secret_commitment=hashlib.sha256(SECRET).hexdigest(),
@@ -170,6 +189,147 @@ def slots_checked(cycle: int = 1, *, moved: tuple[int, ...] = (0,), block: int =
         block=block,
         block_hash=hashlib.sha256(b"block of the slots").hexdigest(),
         moved=tuple(map(Uid, moved)),
+    )
+
+
+def verification_terms(
+    *, suspended: dict[int, int] | None = None, rate: str = "0.05", on_failure: OnFailure = OnFailure.NO_WEIGHT
+) -> VerificationTerms:
+    """`suspended`: uid -> the cycle in which it failed."""
+    return VerificationTerms(
+        rate=Decimal(rate),
+        tolerance=Decimal("0.001"),
+        samples=2,
+        on_failure=on_failure,
+        within_s=900,
+        suspended=tuple(
+            Suspension(uid=Uid(uid), failed_in=CycleId(cycle)) for uid, cycle in sorted((suspended or {}).items())
+        ),
+    )
+
+
+def committed_files(uid: int = 0) -> Committed:
+    name = f"weights of {uid}".encode()
+    weights = WeightFile(name="model.safetensors", size=123_456, sha256=hashlib.sha256(name).hexdigest())
+    return Committed(commit=hashlib.sha1(name).hexdigest(), files=(weights,))
+
+
+def compared(*, passed: bool = True) -> ComparedActions:
+    committed = (0.1, 0.25, -0.5, 0.0, 0.0, 0.0, 1.0)
+    served = committed if passed else (0.1, 0.25, -0.75, 0.0, 0.0, 0.0, 1.0)
+    sample = CheckedSample(
+        uid=Uid(0),
+        env=REACH,
+        index=1,
+        step=17,
+        committed=(committed, committed),
+        served=(served,),
+        error=0.0 if passed else 0.25,
+        score=1.0 if passed else 0.004,
+        mismatch=None if passed else Mismatch.BEYOND_TOLERANCE,
+    )
+    return ComparedActions(
+        method=Method.BY_VALUE,
+        seeded=False,
+        score=sample.score,
+        p_value=None,
+        false_alarm_rate=None,
+        samples=(sample,),
+    )
+
+
+def verification_passed(cycle: int = 1, uid: int = 0) -> VerificationPassed:
+    return VerificationPassed(
+        cycle=CycleId(cycle),
+        uid=Uid(uid),
+        hotkey=hotkey(uid),
+        repo=f"user/policy-{uid}",
+        revision="0123abcd",
+        duration_s=4.25,
+        verifier="verifier-1",
+        committed=committed_files(uid),
+        sandbox="namespaces",
+        compared=compared(),
+    )
+
+
+def verification_failed(
+    cycle: int = 1, uid: int = 0, *, reason: FailureReason = FailureReason.ACTIONS_DIFFER
+) -> VerificationFailed:
+    differ = reason is FailureReason.ACTIONS_DIFFER
+    return VerificationFailed(
+        cycle=CycleId(cycle),
+        uid=Uid(uid),
+        hotkey=hotkey(uid),
+        repo=f"user/policy-{uid}",
+        revision="0123abcd",
+        duration_s=4.25,
+        verifier="verifier-1",
+        reason=reason,
+        detail="1 of 1 actions differ by more than 0.001; serve the code that you committed",
+        committed=committed_files(uid) if differ else None,
+        sandbox="namespaces" if differ else None,
+        compared=compared(passed=False) if differ else None,
+    )
+
+
+def verification_inconclusive(
+    cycle: int = 1, uid: int = 0, *, reason: InconclusiveReason = InconclusiveReason.NO_SANDBOX
+) -> VerificationInconclusive:
+    return VerificationInconclusive(
+        cycle=CycleId(cycle),
+        uid=Uid(uid),
+        hotkey=hotkey(uid),
+        repo=f"user/policy-{uid}",
+        revision="0123abcd",
+        duration_s=0.5,
+        verifier="verifier-1",
+        reason=reason,
+        detail="kernel sandboxes need Linux: run the verification on Linux",
+        committed=None,
+    )
+
+
+def copies_found(cycle: int = 1) -> CopiesFound:
+    digest = hashlib.sha256(b"weights of 0").hexdigest()
+    by_files = Copy(
+        uid=Uid(1),
+        hotkey=hotkey(1),
+        of_hotkey=hotkey(0),
+        kind=CopyKind.FILES,
+        files=(digest,),
+        seen_in=CycleId(cycle),
+        episodes=0,
+    )
+    by_actions = by_files.model_copy(update={"kind": CopyKind.ACTIONS, "files": (), "episodes": 4})
+    return CopiesFound(cycle=CycleId(cycle), copies=(by_files, by_actions))
+
+
+def check_task(cycle: int = 1, uid: int = 0) -> CheckTask:
+    probe = ProbeTask(
+        uid=Uid(uid),
+        env=REACH,
+        index=1,
+        seed=Seed(2**64 - 1),
+        attempt=1,
+        action_digest=hashlib.sha256(b"actions").hexdigest(),
+        step=17,
+    )
+    return CheckTask(
+        cycle=CycleId(cycle),
+        uid=Uid(uid),
+        hotkey=hotkey(uid),
+        endpoint=f"http://127.0.0.1:{9000 + uid}",
+        repo=f"user/policy-{uid}",
+        revision="0123abcd",
+        probes=(probe,),
+        samples=1,
+        tolerance=Decimal("0.001"),
+        seed=2**64 - 1,
+        terms=TERMS,
+        within_s=900.0,
+        cause="id-of-the-seed",
+        correlation="id-of-the-plan",
     )
 
 
@@ -352,6 +512,9 @@ def one_of_each() -> list[Event]:
         planned(),
         metagraph_recorded(),
         seeded(),
+        verification_passed(),
+        verification_failed(uid=1),
+        verification_inconclusive(uid=2),
         slots_checked(),
         completed(key(index=0)),
         forfeited(key(index=1)),
@@ -367,6 +530,7 @@ def one_of_each() -> list[Event]:
         key_announced(),
         rules_announced(),
         shadow_scored(),
+        copies_found(),
         degraded(),
         restored(),
     ]

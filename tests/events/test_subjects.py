@@ -88,3 +88,11 @@ def test_a_task_has_a_subject_that_the_queue_takes() -> None:
     assert matches(pattern, subject)
     assert matches(subjects.tasks(CycleId(1)), subject)
     assert not matches(subjects.tasks(CycleId(2)), subject)
+
+
+def test_a_check_is_a_task_for_verifiers_and_not_for_workers() -> None:
+    subject = subjects.task_of(facts.check_task())
+    assert subject == "task.check.1.0"
+    assert matches(subjects.CHECK_TASKS, subject)
+    assert not matches(subjects.EPISODE_TASKS, subject)
+    assert matches(subjects.tasks(CycleId(1)), subject)

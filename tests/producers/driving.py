@@ -28,7 +28,7 @@ from events.queue import TaskQueue
 from events.rules import ScoringRules
 from events.sealed import EndpointKey
 from events.streams import TASKS
-from events.tasks import EpisodeTask
+from events.tasks import EpisodeTask, Task
 from producers.blocks import ClockBlocks
 from producers.cycles.conductor import ReadSubnet, conduct
 from producers.cycles.settings import SchedulerSettings
@@ -144,7 +144,7 @@ class MemoryStage:
         return list(self.memory_queue.waiting.values())
 
     async def remove(self, task: EpisodeTask) -> None:
-        self.memory_queue.waiting.pop(task.key.id, None)
+        self.memory_queue.done(task)
 
 
 class JetStreamStage:
@@ -361,7 +361,7 @@ class FusedQueue:
         self._queue = queue
         self._fuse = fuse
 
-    async def put(self, tasks: Sequence[EpisodeTask]) -> int:
+    async def put(self, tasks: Sequence[Task]) -> int:
         self._fuse.before()
         added = await self._queue.put(tasks)
         self._fuse.after()

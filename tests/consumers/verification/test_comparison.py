@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from consumers.verification.comparison import FLOOR, Comparison, Method, Mismatch, compare, relative_error
+from consumers.verification.comparison import FLOOR, Comparison, compare, relative_error
 from consumers.verification.distribution import FALSE_ALARM_RATE, p_value
+from events.verification import Method, Mismatch
 from tests.consumers.verification.policies import Perceptron, backwards, observations, perceptron
 
 TOLERANCE = 0.001

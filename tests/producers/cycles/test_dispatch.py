@@ -15,7 +15,7 @@ from events.log import Stored
 from events.memory import MemoryQueue
 from events.queue import QueueFull, QueueUnavailable
 from events.seeds import cycle_secret
-from events.tasks import EpisodeTask
+from events.tasks import EpisodeTask, Task
 from producers.cycles.dispatch import CHUNK, Dispatch
 from producers.cycles.tasks import EpisodeTasks, endpoints
 from tests.controls import facts
@@ -41,9 +41,10 @@ class NarrowQueue(MemoryQueue):
         super().__init__()
         self.room = room
 
-    async def put(self, tasks: Sequence[EpisodeTask]) -> int:
+    async def put(self, tasks: Sequence[Task]) -> int:
         added = 0
         for task in tasks:
+            assert isinstance(task, EpisodeTask)
             if len(self.waiting) >= self.room and task.key.id not in self.waiting:
                 raise QueueFull(f"{self.room} tasks are on the queue; let workers catch up")
             added += await super().put([task])
@@ -80,8 +81,8 @@ async def test_a_second_pass_queues_only_what_is_gone() -> None:
     queue = MemoryQueue()
     it = await dispatch(queue, episodes=5)
     await it.put_chunk()
-    for key in list(queue.waiting)[:3]:
-        del queue.waiting[key]
+    for task in list(queue.waiting.values())[:3]:
+        queue.done(task)
     it.restart()
     assert await it.put_chunk() == 3
 

@@ -9,18 +9,23 @@
     rank of an episode = SHA-256(`kinitro/verification-episode/1` 00 material miner frame)
     step of an episode = first 8 bytes, as above, of SHA-256(`kinitro/verification-step/1` 00 material miner frame)
                          modulo the steps that were recorded
+    seed of a comparison = first 8 bytes, as above, of SHA-256(`kinitro/verification-comparison/1` 00 material miner)
 
-A miner is checked where its draw is below `rate` x 2^64, rounded down. Nobody knows the secret before the cycle is
-sealed, so nobody knows who is checked; afterwards everybody can tell whether the draw was kept to.
+A miner is checked where its draw is below `rate` x 2^64, rounded down. Its probes are taken in ascending order of
+rank, one of its own episodes and one of another miner's in turn, until there are no more of either. Nobody knows the
+secret before the cycle is sealed, so nobody knows who is checked; afterwards everybody can tell whether the draw was
+kept to.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
+from heapq import nsmallest
+from itertools import chain, zip_longest
 
 from events.ids import EnvId, Hotkey, Uid
 from events.seeds import SeedMaterial
@@ -28,6 +33,10 @@ from events.seeds import SeedMaterial
 _DRAW = b"kinitro/verification-draw/1\x00"
 _EPISODE = b"kinitro/verification-episode/1\x00"
 _STEP = b"kinitro/verification-step/1\x00"
+_COMPARISON = b"kinitro/verification-comparison/1\x00"
+
+PROBES_PER_SAMPLE = 4
+"""So many probes are named for each sample, because recordings go when they are old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +71,37 @@ class Probe:
     step: int
 
 
-def is_drawn(material: SeedMaterial, candidate: Candidate, rate: float) -> bool:
-    """Whether this miner is checked in this cycle.
-
-    Raises:
-        ValueError: the rate is no probability.
-    """
-    if not (math.isfinite(rate) and 0 <= rate <= 1):
-        raise ValueError(f"verification rate: expected 0 to 1, got {rate}")
-    return _number(_hash(_DRAW, material, candidate)) < math.floor(Fraction(rate) * 2**64)
+def is_drawn(material: SeedMaterial, candidate: Candidate, rate: Decimal) -> bool:
+    """Whether this miner is checked in this cycle. `rate`: 0 to 1."""
+    return _number(_hash(_DRAW, material, candidate)) < Fraction(rate) * 2**64 // 1
 
 
-def drawn(material: SeedMaterial, candidates: Iterable[Candidate], rate: float) -> tuple[Candidate, ...]:
+def drawn(material: SeedMaterial, candidates: Iterable[Candidate], rate: Decimal) -> tuple[Candidate, ...]:
     """Who is checked, by uid. Each is drawn for itself: who else is there changes nothing."""
     return tuple(sorted((each for each in candidates if is_drawn(material, each, rate)), key=lambda each: each.uid))
 
 
 def probes(
-    material: SeedMaterial, candidate: Candidate, recordings: Iterable[Recording], samples: int
+    material: SeedMaterial, candidate: Candidate, recordings: Iterable[Recording], count: int
 ) -> tuple[Probe, ...]:
-    """Up to `samples` probes of this miner, each from another recording, in the order in which they are played."""
-    if samples < 1:
-        raise ValueError(f"verification samples: expected 1 or more, got {samples}")
-    ranked = sorted(set(recordings), key=lambda each: (_hash(_EPISODE, material, candidate, _frame(each)), each))
-    return tuple(Probe(each, _step(material, candidate, each)) for each in ranked[:samples])
+    """Up to `count` probes of this miner, each from another recording, in the order in which they are taken."""
+    if count < 1:
+        raise ValueError(f"verification probes: expected 1 or more, got {count}")
+    distinct = set(recordings)
+    own = [each for each in distinct if each.uid == candidate.uid]
+    others = [each for each in distinct if each.uid != candidate.uid]
+
+    def first(some: Iterable[Recording]) -> list[Recording]:
+        return nsmallest(count, some, key=lambda each: (_hash(_EPISODE, material, candidate, _frame(each)), each))
+
+    in_turn = chain.from_iterable(zip_longest(first(own), first(others)))
+    chosen = [each for each in in_turn if each is not None][:count]
+    return tuple(Probe(each, _step(material, candidate, each)) for each in chosen)
+
+
+def comparison_seed(material: SeedMaterial, candidate: Candidate) -> int:
+    """Of whatever is drawn where distributions are compared: 0 to 2^64 - 1."""
+    return _number(_hash(_COMPARISON, material, candidate))
 
 
 def _step(material: SeedMaterial, candidate: Candidate, recording: Recording) -> int:

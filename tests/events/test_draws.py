@@ -1,12 +1,13 @@
 """Who is checked, and with what: derived from the cycle's seed alone."""
 
 import hashlib
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.verification.draw import Candidate, Recording, drawn, is_drawn, probes
+from events.draws import Candidate, Recording, comparison_seed, drawn, is_drawn, probes
 from events.ids import CycleId, EnvId, Hotkey, Uid
 from events.seeds import SeedMaterial
 
@@ -16,6 +17,8 @@ RECORDINGS = [
     Recording(EnvId("metaworld/push-v3"), index, Uid(uid), steps=1 + index) for index in range(20) for uid in range(3)
 ]
 ME = MINERS[3]
+RATE = Decimal("0.05")
+RATES = st.decimals(0, 1, places=6)
 
 
 def other(cycle: int) -> SeedMaterial:
@@ -23,42 +26,36 @@ def other(cycle: int) -> SeedMaterial:
 
 
 def test_as_many_are_drawn_as_the_rate_says() -> None:
-    count = len(drawn(MATERIAL, MINERS, 0.05))
+    count = len(drawn(MATERIAL, MINERS, RATE))
     assert 145 <= count <= 255  # 200 expected, four standard deviations
 
 
 def test_nobody_is_drawn_at_rate_0_and_everybody_at_rate_1() -> None:
-    assert drawn(MATERIAL, MINERS, 0.0) == ()
-    assert drawn(MATERIAL, MINERS, 1.0) == tuple(MINERS)
+    assert drawn(MATERIAL, MINERS, Decimal(0)) == ()
+    assert drawn(MATERIAL, MINERS, Decimal(1)) == tuple(MINERS)
 
 
-@given(st.sets(st.integers(0, 3999)), st.floats(0, 1))
-def test_who_else_is_there_changes_nothing(there: set[int], rate: float) -> None:
+@given(st.sets(st.integers(0, 3999)), RATES)
+def test_who_else_is_there_changes_nothing(there: set[int], rate: Decimal) -> None:
     few = drawn(MATERIAL, [MINERS[uid] for uid in there], rate)
     assert few == tuple(miner for miner in MINERS if miner.uid in there and is_drawn(MATERIAL, miner, rate))
 
 
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_a_higher_rate_draws_all_of_a_lower(one: float, two: float) -> None:
+@given(RATES, RATES)
+def test_a_higher_rate_draws_all_of_a_lower(one: Decimal, two: Decimal) -> None:
     assert set(drawn(MATERIAL, MINERS[:50], min(one, two))) <= set(drawn(MATERIAL, MINERS[:50], max(one, two)))
 
 
 def test_another_cycle_draws_others() -> None:
-    assert drawn(other(8), MINERS, 0.05) != drawn(MATERIAL, MINERS, 0.05)
+    assert drawn(other(8), MINERS, RATE) != drawn(MATERIAL, MINERS, RATE)
 
 
 def test_the_draw_is_as_documented() -> None:
     miner = (3).to_bytes(8, "big") + (8).to_bytes(2, "big") + b"hotkey-3"
     text = b"kinitro/verification-draw/1\x00" + bytes(range(64)) + (7).to_bytes(8, "big") + miner
-    share = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") / 2**64
-    assert not is_drawn(MATERIAL, ME, share - 1e-9)
-    assert is_drawn(MATERIAL, ME, share + 1e-9)
-
-
-@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan"), float("inf")])
-def test_a_rate_that_is_no_probability_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match="verification rate: expected 0 to 1"):
-        is_drawn(MATERIAL, ME, rate)
+    share = Decimal(int.from_bytes(hashlib.sha256(text).digest()[:8], "big")) / 2**64
+    assert not is_drawn(MATERIAL, ME, share - Decimal("1e-18"))
+    assert is_drawn(MATERIAL, ME, share + Decimal("1e-18"))
 
 
 @given(st.permutations(RECORDINGS))
@@ -80,12 +77,21 @@ def test_two_miners_meet_different_probes() -> None:
     assert probes(MATERIAL, ME, RECORDINGS, 5) != probes(MATERIAL, MINERS[4], RECORDINGS, 5)
 
 
-def test_probes_come_from_ones_own_episodes_and_from_others() -> None:
+def test_probes_are_of_ones_own_episodes_and_of_others_in_turn() -> None:
+    of = [each.recording.uid == 1 for each in probes(MATERIAL, MINERS[1], RECORDINGS, 20)]
+    assert of == [True, False] * 10
+
+
+def test_who_has_no_episode_is_probed_with_others() -> None:
     assert {each.recording.uid for each in probes(MATERIAL, ME, RECORDINGS, 20)} == {0, 1, 2}
 
 
+def test_the_comparison_has_a_seed_of_its_own() -> None:
+    assert comparison_seed(MATERIAL, ME) != comparison_seed(MATERIAL, MINERS[4])
+
+
 def test_no_probes_are_refused() -> None:
-    with pytest.raises(ValueError, match="samples: expected 1 or more, got 0"):
+    with pytest.raises(ValueError, match="probes: expected 1 or more, got 0"):
         probes(MATERIAL, ME, RECORDINGS, 0)
 
 

@@ -1,0 +1,233 @@
+"""Facts about spot checks: does a miner's endpoint behave as the code that the miner committed?
+
+| event                      | meaning                                 | weight                                     |
+|----------------------------|-----------------------------------------|--------------------------------------------|
+| `VerificationPassed`       | it does, on every sample                | as scored; an earlier failure is over      |
+| `VerificationFailed`       | it does not, or there is no such code   | none, until a later check passes (default) |
+| `VerificationInconclusive` | *we* could not find out                 | nothing changes                            |
+
+A miner that was drawn has exactly one of them in a cycle, under the cycle's root. Who is drawn, and with which
+samples, follows from the cycle's seed (`draws.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from events.event import Event, Hex256, HotkeyField, Text, UidField, Value
+from events.ids import CycleId, EnvId, Uid
+from events.rules import UnitDecimal
+
+SAMPLES_MAX = 20
+ACTION_VALUES_MAX = 64
+REPEATS_MAX = 64
+FILES_MAX = 16
+"""So many of a repository's weight files are named, the largest first."""
+
+
+class OnFailure(StrEnum):
+    """What follows for a miner that failed its check."""
+
+    NO_WEIGHT = "no_weight"
+    """No weight in this cycle, nor in any later one until a check passes."""
+    NOTHING = "nothing"
+    """It is only told."""
+
+
+class Suspension(Value):
+    """A miner of the roster whose latest conclusive check failed, in an earlier cycle. It is checked in every one."""
+
+    uid: UidField
+    failed_in: CycleId
+
+
+class VerificationTerms(Value):
+    """How the miners of a cycle are checked: part of the plan, as the scoring rules are."""
+
+    rate: UnitDecimal
+    """The probability with which each miner is checked."""
+    tolerance: Annotated[Decimal, Field(gt=0, le=1, max_digits=18)]
+    """Of the relative error of an action (`consumers/verification/comparison.py`)."""
+    samples: Annotated[int, Field(ge=1, le=SAMPLES_MAX)]
+    """How many actions are compared."""
+    on_failure: OnFailure
+    within_s: Annotated[int, Field(ge=1)]
+    """Seconds after the last episode's outcome within which a check has to end; then it is inconclusive."""
+    suspended: tuple[Suspension, ...]
+    """By uid, rising."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        uids = [each.uid for each in self.suspended]
+        if uids != sorted(set(uids)):
+            raise ValueError(f"the suspended uids do not rise: {uids}")
+        return self
+
+
+class Method(StrEnum):
+    """How two sides were compared."""
+
+    BY_VALUE = "by_value"
+    BY_DISTRIBUTION = "by_distribution"
+
+
+class Mismatch(StrEnum):
+    """What is wrong with one action, or a set of them."""
+
+    BEYOND_TOLERANCE = "beyond_tolerance"
+    WRONG_SHAPE = "wrong_shape"
+    NON_FINITE = "non_finite"
+    OTHER_DISTRIBUTION = "other_distribution"
+    NOT_REPEATED = "not_repeated"
+    """The committed code states that it is seeded by the episode, and does not give the same action again."""
+
+
+ActionValues = Annotated[tuple[float, ...], Field(max_length=ACTION_VALUES_MAX)]
+"""All channels of one action one after the other, by name."""
+ByRepeat = Annotated[tuple[ActionValues, ...], Field(max_length=REPEATS_MAX)]
+
+
+class CheckedSample(Value):
+    """What both sides did at one step of one recorded episode, played from its reset on."""
+
+    uid: UidField
+    """Whose episode it was."""
+    env: EnvId
+    index: Annotated[int, Field(ge=0)]
+    step: Annotated[int, Field(ge=0)]
+    """Counted from 0: the action that follows the observation of this number."""
+    committed: ByRepeat
+    served: ByRepeat
+    error: float | None
+    """The relative error; None where there is none to compute."""
+    score: Annotated[float, Field(ge=0, le=1)]
+    mismatch: Mismatch | None
+
+
+class ComparedActions(Value):
+    """The whole comparison; it follows from the actions in it, the tolerance of the plan, and the cycle's seed."""
+
+    method: Method
+    seeded: bool
+    """Whether the committed code states that it is seeded by the episode."""
+    score: Annotated[float, Field(ge=0, le=1)]
+    """How well they match: the mean over the samples. By distribution: 1 where it passed, else the p-value."""
+    p_value: Annotated[float, Field(ge=0, le=1)] | None
+    false_alarm_rate: Annotated[float, Field(ge=0, le=1)] | None
+    """By distribution only: how often an honest policy fails."""
+    samples: Annotated[tuple[CheckedSample, ...], Field(min_length=1, max_length=SAMPLES_MAX)]
+
+
+class WeightFile(Value):
+    """A large file of the committed repository that is no text: a model's weights, as far as one can tell."""
+
+    name: Text
+    size: Annotated[int, Field(ge=0)]
+    sha256: Hex256
+
+
+class Committed(Value):
+    """What was fetched of the commitment."""
+
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    """The full hash to which the committed revision was resolved."""
+    files: Annotated[tuple[WeightFile, ...], Field(max_length=FILES_MAX)]
+
+
+class FailureReason(StrEnum):
+    """What the miner did wrong. Closed."""
+
+    ACTIONS_DIFFER = "actions_differ"
+    """The endpoint does not act as the committed code."""
+    NOT_REPEATED = "not_repeated"
+    """The code states that it is seeded by the episode, and is not."""
+    REPOSITORY_REFUSED = "repository_refused"
+    """What was committed is not there, or is not what may be committed."""
+    CODE_FAILED = "code_failed"
+    """The committed code is no policy, or broke off, or took more than it may."""
+    ENDPOINT_FAILED = "endpoint_failed"
+    """The endpoint gave no valid action, and neither our network nor our patience was to blame."""
+
+
+class InconclusiveReason(StrEnum):
+    """Why we could not find out. Closed; nothing of it is held against the miner."""
+
+    NO_SANDBOX = "no_sandbox"
+    """The code of miners cannot safely be run where the check was made."""
+    SANDBOX_FAILED = "sandbox_failed"
+    HUB_TROUBLE = "hub_trouble"
+    """What was committed could not be fetched, for a reason that is not the miner's."""
+    NO_RECORDINGS = "no_recordings"
+    """No episode of the cycle was recorded, or none is kept any more."""
+    OUR_NETWORK = "our_network"
+    SIMULATOR_ERROR = "simulator_error"
+    TOO_LATE = "too_late"
+    """Nobody had checked the miner when the cycle had to end: is a verifier running?"""
+    INTERNAL_ERROR = "internal_error"
+
+
+class _Verification(Event):
+    cycle: CycleId
+    uid: UidField
+    hotkey: HotkeyField
+    repo: Text
+    revision: Text
+    """As committed."""
+
+
+class _Checked(_Verification):
+    duration_s: Annotated[float, Field(ge=0)]
+    verifier: Text
+    """Which process checked."""
+
+
+class VerificationPassed(_Checked):
+    """Every sampled action of the endpoint is one of the committed code's."""
+
+    type: ClassVar[str] = "kinitro.verification.passed"
+    committed: Committed
+    sandbox: Text
+    """What the code ran in."""
+    compared: ComparedActions
+
+
+class VerificationFailed(_Checked):
+    """The endpoint is not the committed policy."""
+
+    type: ClassVar[str] = "kinitro.verification.failed"
+    reason: FailureReason
+    detail: Text
+    """What was expected, what was found, and what the miner can do."""
+    committed: Committed | None
+    sandbox: Text | None
+    compared: ComparedActions | None
+
+
+class VerificationInconclusive(_Checked):
+    """We could not find out."""
+
+    type: ClassVar[str] = "kinitro.verification.inconclusive"
+    reason: InconclusiveReason
+    detail: Text
+    committed: Committed | None
+
+
+VerificationOutcome = VerificationPassed | VerificationFailed | VerificationInconclusive
+
+
+def unverified(terms: VerificationTerms | None, outcomes: Iterable[VerificationOutcome]) -> frozenset[Uid]:
+    """The uids that get no weight in a cycle with these outcomes.
+
+    Who failed in it; and who failed in an earlier one, unless it passed now.
+    """
+    if terms is None or terms.on_failure is OnFailure.NOTHING:
+        return frozenset()
+    outcomes = tuple(outcomes)
+    failed = {it.uid for it in outcomes if isinstance(it, VerificationFailed)}
+    passed = {it.uid for it in outcomes if isinstance(it, VerificationPassed)}
+    return frozenset(failed | ({it.uid for it in terms.suspended} - passed))
