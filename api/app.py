@@ -9,7 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from api import problems
+from api.dashboard import serving
 from api.dependencies import Resources
+from api.films import Films
 from api.latest import LatestWeights, LatestWeightsFirst
 from api.replays import Replays
 from api.routes import (
@@ -20,12 +22,14 @@ from api.routes import (
     events,
     evidence,
     explain,
+    films,
     health,
     history,
     miners,
     rules,
     scores,
     status,
+    tallies,
     weights,
 )
 from api.settings import ApiSettings
@@ -45,7 +49,16 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models, log = ReadModels(settings), LogWatch(settings)
         latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
-        app.state.resources = Resources(settings, clock, models, log, latest, SealedTrees(), Replays(log.connected))
+        app.state.resources = Resources(
+            settings=settings,
+            clock=clock,
+            models=models,
+            log=log,
+            latest=latest,
+            trees=SealedTrees(),
+            replays=Replays(log.connected),
+            films=Films(settings.nats_url),
+        )
         try:
             yield
         finally:
@@ -71,11 +84,14 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         diagnosis,
         environments,
         cycles,
+        tallies,
         episodes,
+        films,
         events,
     )
     for topic in (*topics, evidence):
         app.include_router(topic.router)
+    app.include_router(serving.router())
     problems.install(app)
     app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)
     return app

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from api.films import Films
 from api.latest import LatestWeights
 from api.replays import Replays
 from api.settings import ApiSettings
@@ -26,6 +27,7 @@ class Resources:
     latest: LatestWeights
     trees: SealedTrees
     replays: Replays
+    films: Films
 
 
 # Asynchronous although they wait for nothing: the framework would run plain functions in a thread.

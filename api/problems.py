@@ -31,6 +31,8 @@
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `too-many-exports`                  | 503    | as many exports as go at once are under way                 |
+| `too-many-films`                    | 503    | several films of episodes are waited for already            |
+| `no-film`                           | 503    | the episode could not be drawn here, or not in time         |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |
 | `internal-error`                    | 500    | our mistake; the log of the API says more                   |
 """

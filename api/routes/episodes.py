@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import Log, Models
 from api.problems import Problem, documented, not_found
+from api.sources import LogWatch, ReadModels
 from events.envelope import RecordedEvent
 from events.episodes import (
     EpisodeAbandoned,
@@ -176,16 +177,26 @@ async def trace(
 
     Before that other miners may have the same episode before them. Recordings are kept for some days.
     """
-    key = _key(episode_id)
-    attempt, action_digest = await models.ask(lambda connection: _recorded(connection, key))
-    recording = await log.recording(key, attempt, action_digest)
-    if recording.body is None:
-        kept = f"kept for {recording.kept_hours:g} h, as room allows" if recording.kept_hours else "not kept here"
-        raise not_found("trace-gone", f"there is no recording of episode {episode_id}: recordings are {kept}")
-    etag = f'"{hashlib.sha256(recording.body).hexdigest()}"'
+    body = await recording(episode_id, models, log)
+    etag = f'"{hashlib.sha256(body).hexdigest()}"'
     if request.headers.get("If-None-Match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    return Response(recording.body, media_type=RECORDING, headers={"ETag": etag})
+    return Response(body, media_type=RECORDING, headers={"ETag": etag})
+
+
+async def recording(episode_id: str, models: ReadModels, log: LogWatch) -> bytes:
+    """The recording of an episode whose cycle has ended.
+
+    Raises:
+        Problem: there is none, or not yet.
+    """
+    key = _key(episode_id)
+    attempt, action_digest = await models.ask(lambda connection: _recorded(connection, key))
+    found = await log.recording(key, attempt, action_digest)
+    if found.body is None:
+        kept = f"kept for {found.kept_hours:g} h, as room allows" if found.kept_hours else "not kept here"
+        raise not_found("trace-gone", f"there is no recording of episode {episode_id}: recordings are {kept}")
+    return found.body
 
 
 async def _recorded(connection: AsyncConnection, key: EpisodeKey) -> tuple[int, str]:
