@@ -40,7 +40,7 @@ async def test_health_names_its_parts(api: Api) -> None:
     assert answer.json["database"] == "connected"
     assert answer.json["log"] == "connected"
     assert {name: it["lag"] for name, it in answer.json["projections"].items()} == dict.fromkeys(
-        ("cycles", "episodes", "miners", "moments", "weights"), 0
+        ("cycles", "episodes", "miners", "moments", "verifications", "weights"), 0
     )
 
 
