@@ -346,4 +346,8 @@ async def test_the_documentation_lists_every_path(api: Api) -> None:
         "/v1/cycles/{cycle_id}",
         "/v1/cycles/{cycle_id}/episodes",
         "/v1/episodes/{episode_id}",
+        "/v1/cycles/{cycle_id}/verifications",
+        "/v1/cycles/{cycle_id}/verifications/{uid}",
+        "/v1/cycles/{cycle_id}/copies",
+        "/v1/miners/{hotkey}/verifications",
     }
