@@ -30,6 +30,7 @@ from api.routes import (
     scores,
     status,
     tallies,
+    verifications,
     weights,
 )
 from api.settings import ApiSettings
@@ -87,6 +88,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         tallies,
         episodes,
         films,
+        verifications,
         events,
     )
     for topic in (*topics, evidence):

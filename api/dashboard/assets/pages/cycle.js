@@ -10,8 +10,9 @@ import { outcomeTag } from "./now.js";
 export async function load([id], signal) {
   const boxes = Object.fromEntries(["head", "environments", "plan", "checks", "evidence", "episodes"].map((name) => [name, h("section", { class: "card" })]));
   const read = async () => {
-    const [cycle, root, checks] = await Promise.all([get(`/v1/cycles/${id}`, signal), find(`/v1/cycles/${id}/root`, signal), find(`/v1/cycles/${id}/verifications`, signal)]);
-    draw(boxes, cycle, root, checks, signal);
+    const about = (part) => find(`/v1/cycles/${id}/${part}`, signal);
+    const [cycle, root, checks, copies] = await Promise.all([get(`/v1/cycles/${id}`, signal), about("root"), about("verifications"), about("copies")]);
+    draw(boxes, cycle, { root, checks, copies: copies?.copies ?? [] }, signal);
     return cycle;
   };
   const cycle = await read();
@@ -27,7 +28,7 @@ export async function load([id], signal) {
 
 const TAGS = { sealed: "tag good", running: "tag", planned: "tag", abandoned: "tag void" };
 
-function draw(boxes, cycle, root, checks, signal) {
+function draw(boxes, cycle, { root, checks, copies }, signal) {
   const { progress, plan } = cycle, done = progress.completed + progress.forfeited + progress.abandoned;
   fill(boxes.head,
     h("div", { class: "head" }, h("h1", {}, `Cycle ${cycle.id}`), h("span", { class: TAGS[cycle.status] }, cycle.status),
@@ -47,7 +48,7 @@ function draw(boxes, cycle, root, checks, signal) {
         h("td", { class: "number" }, counted ? percent(each.successful / counted) : "–"));
     })), legend());
   fill(boxes.plan, h("h2", {}, "Plan"), planFacts(cycle));
-  fill(boxes.checks, h("h2", {}, "Spot checks"), checksView(plan, checks));
+  fill(boxes.checks, h("h2", {}, "Spot checks"), checksView(plan, checks), copiesView(copies));
   fill(boxes.evidence, h("h2", {}, "Evidence"), evidenceView(cycle, root, signal));
 }
 
@@ -85,6 +86,10 @@ function checksView(plan, checks) {
       : h("p", { class: "quiet" }, "No check has an outcome yet. Who is drawn is a secret until then."),
   ];
 }
+
+const copiesView = (copies) => copies.length > 0 && table("Policies that are the same", ["miner", "as an earlier one", "seen by"], copies.map((each) => h("tr", {},
+  h("td", {}, minerLink(each.hotkey, each.uid)), h("td", {}, minerLink(each.of_hotkey)),
+  h("td", {}, each.kind === "files" ? `${each.files.length} equal files of weights` : `all actions of ${each.episodes} episodes`))));
 
 function evidenceView(cycle, root, signal) {
   if (!cycle.seal) return h("p", { class: "quiet" }, "It comes with the end of the cycle.");

@@ -29,7 +29,8 @@ function draw(boxes, hotkey, miner, history, planned, episodes, checks) {
   const weighed = history.history.filter((each) => each.kind.startsWith("weights_"));
   const [latest] = weighed;
   fill(boxes.head, h("div", { class: "head" }, h("h1", { style: "overflow-wrap:anywhere" }, hotkey),
-    miner && h("span", { class: miner.status === "registered" ? "tag good" : "tag miss" }, miner.status)),
+    miner && h("span", { class: miner.status === "registered" ? "tag good" : "tag miss" }, miner.status),
+    standing(miner?.verification)),
   miner?.detail && h("p", { class: "notice" }, miner.detail),
   facts(
     ["uid", String(miner?.uid ?? history.history[0]?.uid ?? "–")],
@@ -80,6 +81,11 @@ function latencies(episodes) {
   const at = (share) => medians[Math.min(medians.length - 1, Math.floor(share * medians.length))];
   const slowest = Math.max(...episodes.map((each) => each.latency?.max_ms ?? 0));
   return facts(["half of the episodes within", `${at(0.5).toFixed(1)} ms`], ["nine of ten within", `${at(0.9).toFixed(1)} ms`], ["the slowest act", `${slowest.toFixed(0)} ms`], ["episodes", String(medians.length)]);
+}
+
+function standing(verification) {
+  if (verification?.standing === "failed") return h("span", { class: "tag alarm", title: verification.detail ?? "" }, `unverified since cycle ${verification.since_cycle}`);
+  return verification?.standing === "passed" && h("span", { class: "tag good" }, `verified in cycle ${verification.cycle_id}`);
 }
 
 function checksView(checks) {
