@@ -21,7 +21,8 @@ from events.newest import newest_cycle
 from events.queue import QueueUnavailable, TaskQueue
 from producers.blocks import BlockSource
 from producers.clock import sleep_until
-from producers.cycles.conductor import RETRY_S, ChainAway, NothingToEvaluate, conduct
+from producers.cycles.conductor import RETRY_S, conduct
+from producers.cycles.errors import ChainAway, NothingToEvaluate
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd
 from producers.discovery.condition import Condition

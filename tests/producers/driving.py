@@ -30,7 +30,8 @@ from events.sealed import EndpointKey
 from events.streams import TASKS
 from events.tasks import EpisodeTask, Task
 from producers.blocks import ClockBlocks
-from producers.cycles.conductor import ReadSubnet, conduct
+from producers.cycles.conductor import conduct
+from producers.cycles.pin import ReadSubnet
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd, CycleState
 from producers.discovery.source import RegisteredMiner, Snapshot
