@@ -130,6 +130,27 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Checking:
+    """All episodes have ended, and these miners are drawn, or suspended: they are checked, until then at most."""
+
+    cycle: CycleId
+    miners: int
+    uids: tuple[Uid, ...]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A check has ended; the reason is `too_late` where nobody had made it in time."""
+
+    cycle: CycleId
+    uid: Uid
+    verdict: str
+    reason: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The cycle is sealed, or abandoned for the stated reason."""
 
@@ -160,6 +181,8 @@ Progress = (
     | Probed
     | TakenBack
     | GivenUp
+    | Checking
+    | Checked
     | Ended
     | Retrying
 )

@@ -8,9 +8,10 @@ anywhere and started again, any number of times and in any number of places at o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
 from itertools import islice
+from typing import TypeVar
 
 from events import subjects
 from events.announced_rules import read_announced
@@ -18,7 +19,7 @@ from events.codec import draft
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
 from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
 from events.event import Event
-from events.ids import CycleId, EpisodeKey
+from events.ids import CycleId
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.metagraph import SEED_DELAY_BLOCKS
 from events.patience import Patience
@@ -28,12 +29,15 @@ from events.seeds import cycle_secret
 from producers.blocks import BlockSource
 from producers.clock import TICK_S
 from producers.cycles import doors, slots
+from producers.cycles.checking import CheckDispatch, CheckTasks
 from producers.cycles.dispatch import Dispatch
-from producers.cycles.ending import end_of, given_up, late
+from producers.cycles.ending import called_off, end_of, given_up, late
 from producers.cycles.errors import NothingToEvaluate, OutOfTurn
+from producers.cycles.failures import Failures
 from producers.cycles.news import News
 from producers.cycles.pin import ReadSubnet, pin_of
 from producers.cycles.plan import left_out, metagraph_of, plan_cycle
+from producers.cycles.recordings import read_recordings
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd, CycleState, Step, next_step
 from producers.cycles.tasks import EpisodeTasks
@@ -47,6 +51,8 @@ SOURCE = "/kinitro/conductor"
 RETRY_S = 300.0
 """How long a step is tried again for want of an answer. Log and queue try for a while themselves, each time."""
 
+K = TypeVar("K")
+
 
 async def conduct(
     cycle: CycleId,
@@ -57,19 +63,20 @@ async def conduct(
     settings: SchedulerSettings,
     report: Report,
     subnet: ReadSubnet | None = None,
+    failures: Failures | None = None,
     clock: Clock = utc_now,
 ) -> RecordedEvent[CycleEnd]:
     """Plans the cycle if it has no plan, brings it to its end, and returns that. One that has ended is left as it is.
 
     `subnet` reads the chain to which the plan is pinned; without it there is none. Once there is a plan, trouble with
-    the chain is waited out, until the deadline.
+    the chain is waited out, until the deadline. `failures`, where somebody keeps them, need not be read again.
 
     Raises:
         CycleError: it cannot go on.
         LogUnavailable, QueueUnavailable: no answer for `RETRY_S`; call it again.
         CodecError: the log holds an event of this cycle that cannot be read.
     """
-    return await _Conductor(cycle, log, queue, blocks, settings, report, subnet, clock).run()
+    return await _Conductor(cycle, log, queue, blocks, settings, report, subnet, failures or Failures(), clock).run()
 
 
 class _Conductor:
@@ -84,6 +91,7 @@ class _Conductor:
         settings: SchedulerSettings,
         report: Report,
         subnet: ReadSubnet | None,
+        failures: Failures,
         clock: Clock,
     ) -> None:
         self._cycle = cycle
@@ -93,16 +101,20 @@ class _Conductor:
         self._settings = settings
         self._report = report
         self._subnet = subnet
+        self._failures = failures
         self._clock = clock
         self._secret = cycle_secret(settings.master_key, cycle)
-        self._state = CycleState(cycle)
+        self._state = CycleState(cycle, self._secret)
         self._news = News(self._state)
+        self._checking: CheckDispatch | None = None
         self._steps: dict[Step, Callable[[], Awaitable[None]]] = {
             Step.PLAN: self._plan,
             Step.SEED: self._seed,
             Step.RUN: self._run,
             Step.GIVE_UP: self._give_up,
             Step.ABANDON: self._abandon,
+            Step.VERIFY: self._verify,
+            Step.CALL_OFF: self._call_off,
             Step.CHECK_SLOTS: self._check_slots,
             Step.SEAL: self._seal,
         }
@@ -149,12 +161,14 @@ class _Conductor:
         registry = Registry()
         await registry.catch_up(self._log)
         announced = [it.event for it in await read_announced(self._log)]
-        plan = plan_cycle(self._cycle, registry, self._settings, pin, announced)
+        if self._settings.verification is not None:
+            await self._failures.catch_up(self._log)
+        plan = plan_cycle(self._cycle, registry, self._settings, pin, announced, self._failures)
         if isinstance(plan, str):
             raise NothingToEvaluate(plan)
         if uids := left_out(registry, self._settings):
             self._report(LeftOut(self._cycle, uids))
-        # Rules that are announced before the plan count in it: with anything new in the log, it is planned anew.
+        # What is announced or checked before the plan counts in it: with anything new in the log, it is made anew.
         planned = begin(plan, source=SOURCE, time=self._clock())
         drafts = [draft(planned, log_ends_at=end)]
         if isinstance(pin, MetagraphSnapshot):
@@ -182,13 +196,19 @@ class _Conductor:
         await self._append(plan.envelope.follow(seeded, source=SOURCE, time=self._clock()))
 
     async def _run(self) -> None:
-        """Queues what is to be run and follows the outcomes, until something else is to be done than that."""
-        state, dispatch = self._state, self._dispatch
+        await self._work_off(Step.RUN, self._dispatch)
+
+    async def _verify(self) -> None:
+        await self._work_off(Step.VERIFY, await self._check_dispatch())
+
+    async def _work_off(self, step: Step, dispatch: Dispatch | CheckDispatch) -> None:
+        """Queues what is to be done and follows the outcomes, for as long as that is the step to be taken."""
+        state = self._state
         dispatch.restart()
         silence = Silence(self._settings.requeue_after_s)
         tick_s = min(TICK_S, self._settings.requeue_after_s)
         async with Watch(self._log.follow(after=state.last_sequence, subject=subjects.cycle(self._cycle))) as watch:
-            while next_step(state, self._clock()) is Step.RUN:
+            while next_step(state, self._clock()) is step:
                 queued = await dispatch.put_chunk()
                 if queued:
                     self._report(Queued(self._cycle, queued))
@@ -207,19 +227,35 @@ class _Conductor:
         where = doors.opened(plan.event, self._settings.endpoint_key)
         return Dispatch(self._state, EpisodeTasks(plan, seeded, self._secret, where), self._queue)
 
+    async def _check_dispatch(self) -> CheckDispatch:
+        """Kept from one `_verify` to the next: it has read the recordings."""
+        if self._checking is None:
+            plan, seeded, material = self._checked_plan(), self._state.seeded, self._state.checks.material
+            assert seeded is not None
+            assert material is not None
+            where = doors.opened(plan.event, self._settings.endpoint_key)
+            recordings = await read_recordings(self._log, plan.event)
+            tasks = CheckTasks(plan, seeded, material, where)
+            self._checking = CheckDispatch(self._state, tasks, recordings, self._queue, self._clock)
+        return self._checking
+
     async def _give_up(self) -> None:
         await self._settle_all(Step.GIVE_UP, self._state.given_up, given_up)
 
     async def _abandon(self) -> None:
         await self._settle_all(Step.ABANDON, self._state.missing, late)
 
+    async def _call_off(self) -> None:
+        self._checked_plan()
+        await self._settle_all(Step.CALL_OFF, self._state.checks.missing, called_off)
+
     async def _settle_all(
         self,
         step: Step,
-        rest: Callable[[], Iterator[EpisodeKey]],
-        outcome: Callable[[EpisodeKey, CycleState], Event],
+        rest: Callable[[], Iterable[K]],
+        outcome: Callable[[K, CycleState], Event],
     ) -> None:
-        """Gives episodes their outcomes, for as long as that is the step to be taken."""
+        """Gives episodes or checks their outcomes, for as long as that is the step to be taken."""
         cause = self._state.seeded or self._checked_plan()
         size = BATCH_MAX
         while next_step(self._state, self._clock()) is step:
