@@ -94,6 +94,12 @@ def settings(
     )
 
 
+def checking(rate: str = "1") -> VerificationSettings:
+    """Miners are checked with this probability."""
+    terms = facts.verification_terms(rate=rate)
+    return VerificationSettings(**{name: value for name, value in terms if name != "suspended"})
+
+
 class Miners:
     """A source of miners that tests change by hand."""
 
