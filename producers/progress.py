@@ -131,11 +131,13 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """All episodes have ended, and these miners are drawn, or suspended: they are checked, until then at most."""
+    """All episodes have ended, and so many miners are checked, until then at most.
+
+    Which ones is told with their outcomes only: nobody is to know that it is being checked.
+    """
 
     cycle: CycleId
     miners: int
-    uids: tuple[Uid, ...]
     until: datetime
 
 

@@ -18,6 +18,7 @@ from events.connection import Connection
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
+from events.verification import InconclusiveReason
 from events.verification_options import VerificationOptions
 from producers.blocks import BlockSource, ClockBlocks
 from producers.cycles.master_key import read_or_create_master_key
@@ -28,7 +29,7 @@ from producers.discovery.source import MinerSource
 from producers.discovery.subtensor import SubtensorBlocks, SubtensorMetagraph
 from producers.discovery.subtensor_source import SubtensorSource
 from producers.options import ChainPlace, CycleOptions, NetworkOptions, told
-from producers.progress import DiscoveryTrouble, LeftOut, Progress, Retrying
+from producers.progress import Checked, DiscoveryTrouble, LeftOut, Progress, Retrying
 from producers.scoring_options import ScoringOptions
 
 GENESIS = datetime(2026, 1, 1, tzinfo=UTC)
@@ -158,5 +159,11 @@ class _Teller:
 
 def _report(progress: Progress) -> None:
     fields = {name: to_jsonable_python(getattr(progress, name)) for name in progress.__dataclass_fields__}
-    tell = log.warning if isinstance(progress, DiscoveryTrouble | LeftOut | Retrying) else log.info
+    tell = log.warning if _is_trouble(progress) else log.info
     tell(type(progress).__name__, **fields)
+
+
+def _is_trouble(progress: Progress) -> bool:
+    if isinstance(progress, Checked):
+        return progress.reason == InconclusiveReason.TOO_LATE
+    return isinstance(progress, DiscoveryTrouble | LeftOut | Retrying)

@@ -57,7 +57,7 @@ class News:
         cycle, checks = self._state.cycle, self._state.checks
         if checks.drawn and not self._checking:
             self._checking = True
-            yield Checking(cycle, len(checks.drawn), tuple(each.uid for each in checks.drawn), checks.ends_at)
+            yield Checking(cycle, len(checks.drawn), checks.ends_at)
         for it in islice(checks.results.values(), self._checked, None):
             self._checked += 1
             yield Checked(cycle, it.uid, it.verdict, it.reason, it.detail)

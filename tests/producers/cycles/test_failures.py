@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from events.cycles import CyclePlanned, RosterEntry
 from events.event import Event
 from events.ids import CycleId, Uid
-from events.log import EventLog
+from events.log import Draft, EventLog
 from events.memory import MemoryLog
 from events.tasks import CheckTask
 from events.verification import Suspension, VerificationOutcome
@@ -15,6 +17,8 @@ from producers.cycles.failures import Failures
 from tests.controls import facts
 from tests.producers.driving import (
     Check,
+    Fuse,
+    FusedLog,
     HandClock,
     MemoryStage,
     Stage,
@@ -95,6 +99,21 @@ async def test_only_what_is_new_is_read_again() -> None:
 # Over whole cycles.
 
 
+class FailureAtTheLastMoment(FusedLog):
+    """A log into which somebody writes that a miner has failed, just before the first plan is appended."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(log, Fuse(10**9))
+        self._inner = log
+        self._written = False
+
+    async def append(self, drafts: Sequence[Draft]) -> list[int]:
+        if not self._written:
+            self._written = True
+            await append(self._inner, facts.verification_failed(9, 1))
+        return await super().append(drafts)
+
+
 async def run_cycle(stage: Stage, number: int, check: Check, rate: str = "1") -> None:
     clock = HandClock()
     using = settings(episodes=1, requeue_after_s=0.02, verification=checking(rate))
@@ -121,6 +140,14 @@ async def test_a_failed_miner_is_checked_in_every_cycle_until_it_passes() -> Non
         await run_cycle(stage, number, check, rate="0")
     assert [await planned_suspended(stage.log, number) for number in (1, 2, 3, 4)] == [{}, {1: 1}, {1: 1}, {}]
     assert [await checked_in(stage.log, number) for number in (2, 3, 4)] == [["1"], ["1"], []]
+
+
+async def test_a_failure_that_comes_just_before_the_plan_counts_in_it() -> None:
+    stage, clock = await with_miners(MemoryStage()), HandClock()
+    using = settings(episodes=1, requeue_after_s=0.02, verification=checking("0"))
+    async with worker(stage, clock=clock), verifier(stage):
+        await drive(stage, log=FailureAtTheLastMoment(stage.log), clock=clock, using=using)
+    assert await planned_suspended(stage.log, 1) == {1: 9}
 
 
 async def test_a_plan_without_checks_does_not_forget_who_failed() -> None:
