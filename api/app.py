@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -31,16 +32,20 @@ from api.routes import (
     status,
     tallies,
     verifications,
+    stream,
     weights,
 )
 from api.settings import ApiSettings
 from api.sources import LogWatch, ReadModels
+from api.stream.service import streaming
 from api.trees import SealedTrees
 from events.envelope import Clock, utc_now
 
 
-def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
+def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> FastAPI:
     """The application. It starts while the database or the log is away; `/health` says so, and it finds them later.
+
+    `stopping` is set when the server is told to end: then streams end, for which it would wait otherwise.
 
     Raises:
         BadDatabaseUrl: when it starts; not a URL of PostgreSQL.
@@ -61,7 +66,8 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
             films=Films(settings.nats_url),
         )
         try:
-            yield
+            async with streaming(settings, log, stopping or asyncio.Event()) as app.state.streams:
+                yield
         finally:
             await log.close()
             await models.close()
@@ -78,6 +84,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         status,
         explain,
         rules,
+        stream,
         weights,
         scores,
         miners,

@@ -12,9 +12,14 @@ import socket
 import struct
 
 from starlette.types import Receive, Scope
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 EXTENSION = "kinitro.connection"
+DRAINED = "kinitro.drained"
+"""A function; what it returns is to be awaited until little waits to be sent, or the connection is closed."""
 
 AT_ONCE = struct.pack("ii", 1, 0)
 """SO_LINGER: closing drops what was not sent, and tells the other side by a reset."""
@@ -25,7 +30,23 @@ class BreakableProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {EXTENSION: self.transport}  # type: ignore[dict-item]  # for ours alone
+        ours = {EXTENSION: self.transport, DRAINED: self.flow.drain}
+        self.scope["extensions"] = ours  # type: ignore[typeddict-item]  # for ours alone
+
+
+class OpenWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket as uvicorn speaks it, whose connection can be written to and hung up on."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:  # the application's task exists, and has not begun
+            ours = {EXTENSION: self.transport, DRAINED: self.writable.wait}
+            self.scope["extensions"].update(ours)  # type: ignore[arg-type]  # for ours alone
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # by a refusal; uvicorn would call it a mistake of ours
 
 
 async def hang_up(scope: Scope, receive: Receive, *, patience_s: float) -> None:
@@ -48,5 +69,5 @@ async def hang_up(scope: Scope, receive: Receive, *, patience_s: float) -> None:
 
 async def disconnected(receive: Receive) -> None:
     """Returns when the connection is closed, by whichever side."""
-    while (await receive())["type"] != "http.disconnect":
+    while not (await receive())["type"].endswith(".disconnect"):
         pass

@@ -17,12 +17,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import create_app
-from api.connections import BreakableProtocol
+from api.connections import BreakableProtocol, OpenWebSocket
 from api.settings import ApiSettings
 from events.for_people import ForPeople
 
 SHUTDOWN_TIMEOUT_S = 5
 BACKLOG = 1024
+MESSAGE_BYTES_MAX = 4_096
+"""Of a WebSocket's client, from which nothing is expected."""
 
 
 class ListenError(ForPeople):
@@ -53,7 +55,7 @@ async def run_api(settings: ApiSettings, host: str, port: int, stop: asyncio.Eve
         BadDatabaseUrl: not a URL of PostgreSQL.
     """
     with listening(host, port) as listener:
-        await serve(create_app(settings), listener, stop)
+        await serve(create_app(settings, stopping=stop), listener, stop)
 
 
 async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -62,7 +64,9 @@ async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> N
         uvicorn.Config(
             app,
             http=BreakableProtocol,
-            ws="none",
+            ws=OpenWebSocket,
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_per_message_deflate=False,
             lifespan="auto",
             log_config=None,
             access_log=False,

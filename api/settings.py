@@ -20,3 +20,5 @@ class ApiSettings:
     """How long an export may stand still, be it for the log or for its reader, before it is broken off."""
     lag_max: int = 10_000
     """How many events a projection may be behind the log before `/readyz` says so."""
+    streams_max: int = 2_000
+    """How many readers of live streams are admitted at once."""

@@ -38,8 +38,13 @@ export function follow({ after = null, filters = {}, types = ALL_TYPES, take, st
     if (!frame) frame = setTimeout(deliver, document.hidden ? 1000 : 50);
   }
 
+  function later() {
+    setTimeout(() => signal.aborted || open(), 1000 * AGAIN_S[Math.min(attempts++, AGAIN_S.length - 1)]);
+  }
+
   function open() {
-    const query = new URLSearchParams(filters);
+    const query = new URLSearchParams(Object.entries(filters));
+    if (types !== ALL_TYPES) for (const type of types) query.append("type", type);
     if (seen !== null) query.set("from_seq", seen + 1);
     source = new EventSource(`/v1/events/stream?${query}`);
     source.onopen = () => { attempts = 0; state("live"); };
@@ -48,9 +53,11 @@ export function follow({ after = null, filters = {}, types = ALL_TYPES, take, st
       state("away");
       // The browser tries again by itself unless it was answered with an error: then it is for us to.
       if (source.readyState !== EventSource.CLOSED) return;
-      setTimeout(() => signal.aborted || open(), 1000 * AGAIN_S[Math.min(attempts++, AGAIN_S.length - 1)]);
+      later();
     };
     for (const type of types) source.addEventListener(type, arrived);
+    // This copy of the API ends the stream, and says so; another one, or the same later, goes on with it.
+    source.addEventListener("kinitro.stream.ended", () => { source.close(); state("away"); later(); });
   }
 
   signal.addEventListener("abort", () => { source?.close(); clearTimeout(frame); state("idle"); });

@@ -23,7 +23,7 @@ export async function load([id], signal) {
   const types = [...TYPES.cycles, ...TYPES.episodes, ...TYPES.checks, ...TYPES.weights, ...TYPES.evidence];
   let due = 0;
   const take = () => { due ||= setTimeout(() => { due = 0; signal.aborted || read().catch(() => {}); }, 500); };
-  return { title: `Cycle ${id}`, content, live: (state) => follow({ filters: { cycle: id, type: types.join(",") }, types, take, state }, signal) };
+  return { title: `Cycle ${id}`, content, live: (state) => follow({ filters: { cycle: id }, types, take, state }, signal) };
 }
 
 const TAGS = { sealed: "tag good", running: "tag", planned: "tag", abandoned: "tag void" };

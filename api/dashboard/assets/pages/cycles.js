@@ -23,7 +23,7 @@ export async function load(_parameters, signal) {
   return {
     title: "Cycles",
     content: [h("section", { class: "card" }, h("h1", {}, "Cycles"), rows, more)],
-    live: (state) => follow({ filters: { type: TYPES.cycles.join(",") }, types: TYPES.cycles, take, state }, signal),
+    live: (state) => follow({ types: TYPES.cycles, take, state }, signal),
   };
 }
 

@@ -18,7 +18,7 @@ export async function load([id], signal) {
   const episode = await read();
   const types = [...TYPES.episodes, ...TYPES.cycles];
   const take = (events) => { if (events.some((each) => each.type.startsWith("kinitro.cycle.") || (each.data.index === episode.index && each.data.env === episode.env))) setTimeout(() => signal.aborted || read().catch(() => {}), 400); };
-  const filters = { cycle: episode.cycle_id, miner: episode.hotkey, type: types.join(",") };
+  const filters = { cycle: episode.cycle_id, miner: episode.hotkey };
   const live = episode.status === "pending" ? (state) => follow({ filters, types, take, state }, signal) : null;
   return { title: id, content: [boxes.head, h("div", { class: "two" }, boxes.rewards, boxes.film), boxes.evidence], live };
 }

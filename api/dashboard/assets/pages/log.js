@@ -17,7 +17,7 @@ export async function load(_parameters, signal, query) {
     h("label", {}, "search", h("input", { type: "search", "data-search": true, placeholder: "in what is shown", oninput: () => draw() })),
     field("cycle", "cycle", { inputmode: "numeric", pattern: "[0-9]*", size: 6 }),
     field("miner", "miner (uid or hotkey)"),
-    field("env", "environment", { placeholder: "metaworld/push-v3" }),
+    field("environment", "environment", { placeholder: "metaworld/push-v3" }),
     h("label", {}, "type", h("select", { name: "type", onchange: () => again() }, h("option", { value: "" }, "all"),
       ALL_TYPES.map((type) => h("option", { value: type, selected: type === query.get("type") }, type.replace("kinitro.", ""))))),
     h("button", {}, "Filter"),
@@ -25,7 +25,7 @@ export async function load(_parameters, signal, query) {
   const [search] = form.elements;
   let state = () => {};
 
-  const filters = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => name && String(value).trim()).map(([name, value]) => [name, String(value).trim()]));
+  const wanted = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => name && String(value).trim()).map(([name, value]) => [name, String(value).trim()]));
 
   function draw() {
     const words = search.value.trim().toLowerCase();
@@ -46,7 +46,7 @@ export async function load(_parameters, signal, query) {
     following.abort();
     following = new AbortController();
     signal.addEventListener("abort", () => following.abort());
-    const chosen = filters();
+    const chosen = wanted();
     history.replaceState(null, "", `/log${Object.keys(chosen).length ? `?${new URLSearchParams(chosen)}` : ""}`);
     events = [];
     draw();
@@ -56,7 +56,8 @@ export async function load(_parameters, signal, query) {
       events = [...arrived.reverse(), ...events].slice(0, SHOWN_MAX);
       paused ? (missed += arrived.length) : draw();
     };
-    follow({ after, filters: chosen, types: chosen.type ? [chosen.type] : ALL_TYPES, take, state }, following.signal);
+    const { type, ...filters } = chosen;
+    follow({ after, filters, types: type ? [type] : ALL_TYPES, take, state }, following.signal);
   }
 
   return {

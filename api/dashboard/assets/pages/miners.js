@@ -22,7 +22,7 @@ export async function load(_parameters, signal) {
   await read();
   fill(box, h("div", { class: "head" }, h("h1", {}, "Miners")), h("form", { class: "filters", onsubmit: (event) => event.preventDefault() }, h("label", {}, "search", search)), rows);
   const take = () => setTimeout(() => signal.aborted || read().catch(() => {}), 400);
-  return { title: "Miners", content: [box], live: (state) => follow({ filters: { type: TYPES.miners.join(",") }, types: TYPES.miners, take, state }, signal) };
+  return { title: "Miners", content: [box], live: (state) => follow({ types: TYPES.miners, take, state }, signal) };
 }
 
 const list = (miners) => table(null, [number("uid"), "hotkey", "status", "repository", number("committed at"), "last evaluated", "cycle"], miners.map((each) => h("tr", {},

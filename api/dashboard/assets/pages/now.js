@@ -96,7 +96,6 @@ class View {
 
   follow(state, signal) {
     const types = [...TYPES.cycles, ...TYPES.episodes, ...TYPES.weights, ...TYPES.checks];
-    const filters = { type: types.join(",") };
     const take = (events) => {
       for (const event of events) {
         this.cycle.apply(event);
@@ -104,7 +103,7 @@ class View {
       }
       this.draw();
     };
-    follow({ after: this.cycle.sequence, filters, types, take, state }, signal);
+    follow({ after: this.cycle.sequence, types, take, state }, signal);
     // Rates and times go on although nothing happens.
     const ticking = setInterval(() => this.drawFacts(), 1000);
     signal.addEventListener("abort", () => clearInterval(ticking));

@@ -11,7 +11,7 @@ export async function load(_parameters, signal) {
   const redraw = async () => fill(box, ...view(await find("/v1/scores/latest", signal), chosen));
   await redraw();
   const types = ["kinitro.weights.computed", "kinitro.weights.withheld"];
-  const live = (state) => follow({ filters: { type: types.join(",") }, types, state, take: () => later(redraw, signal) }, signal);
+  const live = (state) => follow({ types, state, take: () => later(redraw, signal) }, signal);
   return { title: "Standings", content: [box], live };
 }
 
