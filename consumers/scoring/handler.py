@@ -50,7 +50,7 @@ class Scoring(CatchingUp):
         if await self._events.last(subjects.weights(ended.cycle)) is not None:
             return
         evidence = await self._evidence(ended)
-        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended, evidence.moved)
+        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended, evidence.unpaid)
         await self._append(recorded, weights, *await self._shadows(evidence))
         log.info(weights.type, cycle=weights.cycle, **_summary(weights))
 
@@ -67,7 +67,7 @@ class Scoring(CatchingUp):
         assert stored is not None, "it was read just now"
         announced = [it.event for it in await read_announced(self._events) if it.sequence < stored.sequence]
         return await asyncio.to_thread(
-            lambda: shadows(plan, tally(plan, evidence.outcomes), announced, evidence.moved)
+            lambda: shadows(plan, tally(plan, evidence.outcomes), announced, evidence.unpaid)
         )
 
     async def _append(self, cause: RecordedEvent[Event], *results: Result) -> None:

@@ -98,7 +98,7 @@ def _results(fold: CycleFold, end: Placed) -> Iterator[Verdict]:
             end=cast("CycleSealed | CycleAbandoned", end.recorded.event),
             weights=cast("WeightsComputed | WeightsWithheld", weights.recorded.event),
             where=weights.line.where,
-            moved=fold.moved,
+            unpaid=fold.unpaid,
         )
         yield from check_results(scored)
         if (shadows := check_shadows(fold, scored.plan, scored.tallies)) is not None:

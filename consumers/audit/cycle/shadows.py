@@ -10,8 +10,8 @@ from consumers.audit.cycle.fold import CycleFold, Placed
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from consumers.scoring.rates import Tallies
 from consumers.scoring.shadow import shadow
+from consumers.scoring.unpaid import Unpaid
 from events.cycles import CyclePlanned
-from events.ids import Uid
 from events.rule_changes import RulesAnnounced, ShadowScored, pending
 
 
@@ -40,7 +40,7 @@ def _differences(
         if (there := fold.shadows.get(rules.cycle)) is None:
             yield Difference("the shadows", f"the cycle under the rules for cycle {rules.cycle}", "none")
         else:
-            yield from _compared(there, rules, plan, tallies, fold.moved)
+            yield from _compared(there, rules, plan, tallies, fold.unpaid)
 
 
 def _misplaced(fold: CycleFold, placed: Placed) -> Iterator[Difference]:
@@ -54,11 +54,11 @@ def _misplaced(fold: CycleFold, placed: Placed) -> Iterator[Difference]:
 
 
 def _compared(
-    placed: Placed, rules: RulesAnnounced, plan: CyclePlanned, tallies: Tallies, moved: frozenset[Uid]
+    placed: Placed, rules: RulesAnnounced, plan: CyclePlanned, tallies: Tallies, unpaid: Unpaid
 ) -> Iterator[Difference]:
     where = placed.line.where
     try:
-        expected = shadow(plan, tallies, rules, moved)
+        expected = shadow(plan, tallies, rules, unpaid)
     except ValueError as error:
         yield Difference(where, "a cycle that can be scored", str(error))
         return
