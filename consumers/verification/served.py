@@ -18,6 +18,7 @@ from consumers.verification.comparison import Actions
 from consumers.verification.limits import ENDPOINT_RETRY_S, endpoint_act_ms, endpoint_allowance_s
 from consumers.verification.probes import Probed, acts, flattened
 from consumers.verification.terms import CheckTerms
+from sim.episode import EpisodeForfeit
 from sim.http.policy import HttpPolicy
 from sim.policy import PolicyFailed
 
@@ -69,7 +70,9 @@ class Endpoint:
                 return await self._asked(probe, terms, budget)
             except PolicyFailed as failed:
                 if time.monotonic() + pause_s > gives_up_s:
-                    raise await self._blamed(failed) from failed
+                    blamed = await self.blamed(failed)
+                    again = f"{blamed}; it was asked again for {self._retry_s:g} s"
+                    raise type(blamed)(again) from failed
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
@@ -83,12 +86,13 @@ class Endpoint:
                 budget.spend(decision.latency_ms / 1000)
         return flattened(decision.action, probe.action_spec)
 
-    async def _blamed(self, failed: PolicyFailed) -> EndpointFailed | OurNetwork:
+    async def blamed(self, failed: PolicyFailed | EpisodeForfeit) -> EndpointFailed | OurNetwork:
+        """Whose part the failure is."""
         check = await self._own_network.check(self.url, failed.doubt)
         blame = verdict(failed, check, (), attempts_max=1)
         if isinstance(blame, TryAgain):
             return OurNetwork(f"{failed.code}: {blame.detail}")
-        return EndpointFailed(f"{failed.code}: {blame.detail}; it was asked again for {self._retry_s:g} s")
+        return EndpointFailed(f"{failed.code}: {blame.detail}")
 
 
 class _Budget:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from faststream import FastStream
@@ -17,7 +16,6 @@ from consumers.intake import Intake, broker_for, started
 from consumers.simulation.thread import either, simulation_thread
 from consumers.simulation.worker import LOG_PATIENCE_S, WorkerStuck
 from consumers.verification.checking import Checker
-from consumers.verification.fetcher import HUB, Fetcher
 from consumers.verification.handler import CheckHandler
 from consumers.verification.limits import ENDPOINT_RETRY_S
 from consumers.verification.repository import Repositories
@@ -29,8 +27,6 @@ from events.traces import TraceStore
 
 GRACE_S = 0.0
 """A check takes minutes: one that runs when this process is asked to stop is handed back."""
-CACHED_REPOSITORIES = 4
-"""The cache has room for so many of the largest size."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,10 +38,7 @@ class VerifierSettings:
     nats_url: str
     name: str
     """What events call this verifier."""
-    cache_dir: Path
-    """Of committed repositories; several verifiers of a machine may share it."""
-    repo_bytes_max: int
-    hub: str = HUB
+    repositories: Repositories
     allow_private_endpoints: bool = False
     """Whether policies may live at private, loopback and link-local addresses."""
     lease_s: float = ACK_WAIT_S
@@ -55,29 +48,21 @@ class VerifierSettings:
     replicas: int = 1
     """Of the streams."""
 
-    def repositories(self) -> Repositories:
-        """Raises ValueError: the hub is no URL."""
-        fetcher = Fetcher(endpoint=self.hub, repo_bytes_max=self.repo_bytes_max)
-        cache_bytes_max = CACHED_REPOSITORIES * self.repo_bytes_max
-        return Repositories(self.cache_dir, fetcher, cache_bytes_max=cache_bytes_max)
-
 
 async def run_verifier(settings: VerifierSettings, stop: asyncio.Event) -> None:
     """Works until `stop`, then hands back what it has begun.
 
     Raises:
-        ValueError: the hub is no URL.
         LogUnavailable: no server answers at the start.
         StreamMismatch: the streams are not as they should be.
         WorkerStuck: the simulation thread hangs.
     """
     with structlog.contextvars.bound_contextvars(verifier=settings.name):
-        repositories = settings.repositories()
         async with await connect(settings.nats_url, settings.name) as connection, simulation_thread() as stage:
             await ensure_streams(connection, replicas=settings.replicas, ack_wait_s=settings.lease_s)
             checker = Checker(
                 choose=choose_sandbox,
-                repositories=repositories,
+                repositories=settings.repositories,
                 traces=TraceStore(connection),
                 stage=stage,
                 allow_private_endpoints=settings.allow_private_endpoints,
@@ -107,6 +92,6 @@ def application(settings: VerifierSettings) -> tuple[FastStream, Intake]:
 async def _work(settings: VerifierSettings, handler: CheckHandler, stop: asyncio.Event) -> None:
     app, intake = application(settings)
     async with started(app):
-        log.info("verifier started", cache_dir=str(settings.cache_dir))
+        log.info("verifier started")
         await intake.run(handler, stop, grace_s=GRACE_S)
     log.info("verifier stopped")
