@@ -41,7 +41,7 @@ COMMANDS = (
     Mounted(
         "verify",
         "consumers.verification.by_hand_command:verify",
-        "Check by hand whether a policy server acts as the committed repository; status 1 where it does not.",
+        "Check by hand whether a policy server acts as the committed repository.",
     ),
     Mounted("projector", "projectors.commands:projector", "Fold the log into the read models, for ever."),
     Mounted(
