@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from bittensor_core import Keypair
 
+from consumers.scoring.copies import Holder, actions_of, copies_found
 from consumers.scoring.rates import tally
 from consumers.scoring.shadow import shadows
 from consumers.scoring.unpaid import Unpaid
@@ -137,10 +138,12 @@ def cycle_export(
     rules: Sequence[RulesAnnounced] = (),
     checked: SlotsChecked | None = None,
     checks: Sequence[VerificationOutcome] = (),
+    known: Mapping[str, Holder] | None = None,
 ) -> list[bytes]:
     """The bodies of the cycle's events: sealed or, below its coverage, abandoned; scored, and signed.
 
     `rules` were announced before the plan; the spot `checks` and the slots `checked` come before the end.
+    Files are `known` from the cycles before.
     """
     story = Story.begin(pair if signed else None)
     for announced in rules:
@@ -162,6 +165,9 @@ def cycle_export(
     ended_body = story.bodies[-1]
     weights = weigh(plan, outcomes, end, unpaid)
     weighed = story.write(weights, ended)
+    copies = copies_found(plan, actions_of(plan, outcomes), checks, known or {})
+    if copies is not None and isinstance(end, CycleSealed):
+        story.write(copies, ended)
     for shadow in shadows(plan, tally(plan, outcomes), rules, unpaid):
         story.write(shadow, ended)
     if signed:
