@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from consumers.audit.cycle.audit import audit_export
 from consumers.audit.cycle.verdicts import Name
 from consumers.scoring.copies import Holder
 from events.copies import CopiesFound
 from events.cycles import CyclePlanned
+from events.episodes import EpisodeCompleted
 from events.ids import CycleId, Uid
 from events.verification import (
     CheckedSample,
@@ -34,7 +37,7 @@ from tests.controls import facts
 from tests.controls.checked_cycle import CHECKED, CHECKS, OUTCOMES, PLAN
 from tests.controls.exports import KEY, body_of, cycle_export, document, exported, key_of
 from tests.controls.mutations import altered, differing, leaves, put
-from tests.controls.spot_checks import compared, failed, passed
+from tests.controls.spot_checks import checks_of, compared, failed, passed
 
 BODIES = cycle_export(PLAN, OUTCOMES, checks=CHECKS)
 TRUE = [document(body) for body in BODIES]
@@ -363,3 +366,12 @@ def test_a_plan_from_before_copies_were_told_needs_none() -> None:
     older = {**plan, "schemaversion": 4, "data": {k: v for k, v in plan["data"].items() if k != "verification"}}
     story = [*BODIES[:1], body_of(older), *BODIES[2:FIRST], *BODIES[SEALED:COPIES], *BODIES[COPIES + 1 :]]
     assert Name.COPIES not in failing(story)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=st.lists(st.integers(0, 3), min_size=48, max_size=48).filter(any), samples=st.integers(1, 5))
+def test_probes_that_are_drawn_miner_by_miner_are_those_of_all(steps: list[int], samples: int) -> None:
+    completed = (it for it in OUTCOMES if isinstance(it, EpisodeCompleted))
+    outcomes = [it.model_copy(update={"steps": taken}) for it, taken in zip(completed, steps, strict=True)]
+    plan = with_terms(samples=samples, rate="1")
+    assert failing(cycle_export(plan, outcomes, checks=checks_of(plan, outcomes))) == set()
