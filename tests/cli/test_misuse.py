@@ -51,7 +51,7 @@ def assert_refused(answer: Answer, *tells: str) -> None:
         ("db create --database-url postgresql://u@h:abc/k", "postgresql://user:password@host:port/database"),
         ("db create --database-url postgresql://u@[h/k", "postgresql://user:password@host:port/database"),
         ("db create --database-url postgresql://u@127.0.0.1:1/k", "start it"),
-        ("replay nosuch", "there are cycles, episodes, miners, moments, weights"),
+        ("replay nosuch", "there are cycles, episodes, miners, moments, verifications, weights"),
         ("replay --from -1", "'--from'"),
         ("replay --force --from 7", "leave out --from"),
         ("events tail --subject=", "--subject"),
