@@ -30,9 +30,9 @@ from api.routes import (
     rules,
     scores,
     status,
+    stream,
     tallies,
     verifications,
-    stream,
     weights,
 )
 from api.settings import ApiSettings
