@@ -12,6 +12,7 @@ from api.together.roles import Group, check_free, check_servers, scheduling, var
 from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
+from consumers.webhooks.options import WebhookOptions
 from events.cli import LogOptions, ProcessOptions, options, run
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
@@ -30,6 +31,7 @@ def backend(
     scoring: ScoringOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
+    webhooks: WebhookOptions,
     executor: ExecutorOptions,
     process: ProcessOptions,
 ) -> None:
@@ -39,6 +41,7 @@ def backend(
         scheduling(context.obj, network, cycles, scoring).check()
         signing.key(context.obj.home)
         anchoring.chain(network.network, network.netuid, network.chain_endpoint)
+        webhooks.urls()
         check_free(address)
         async with (
             context.obj.nats(log.nats_url) as nats_url,
@@ -47,7 +50,7 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, signing, anchoring, executor, process)
+            settings = (address, network, cycles, scoring, signing, anchoring, webhooks, executor, process)
             group = Group(variables(context.obj, *urls, *settings))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name))

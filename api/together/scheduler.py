@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +19,8 @@ from consumers.scoring.handler import run_scoring
 from consumers.signing.commands import SigningOptions
 from consumers.signing.handler import run_signing
 from consumers.signing.identity import take_up
+from consumers.webhooks.handler import run_webhooks
+from consumers.webhooks.options import WebhookOptions
 from events.cli import LogOptions, ProcessOptions, open_log, options, run, until
 from events.connection import Connection
 from events.ids import CycleId
@@ -43,6 +47,25 @@ class Anchors:
         return [asyncio.ensure_future(run)]
 
 
+@dataclass(frozen=True)
+class Tellings:
+    """Who is told of what happens, if anybody."""
+
+    urls: tuple[str, ...]
+    secret: bytes
+
+    @classmethod
+    def of(cls, webhooks: WebhookOptions, home: Path) -> Tellings:
+        urls = webhooks.urls()
+        return cls(urls, webhooks.secret(home) if urls else b"")
+
+    def begun(self, nats_url: str, stop: asyncio.Event, replicas: int) -> list[asyncio.Future[None]]:
+        """What tells until `stop`, or nothing."""
+        if not self.urls:
+            return []
+        return [asyncio.ensure_future(run_webhooks(nats_url, self.urls, self.secret, stop, replicas=replicas))]
+
+
 @options
 def scheduler(
     context: typer.Context,
@@ -52,6 +75,7 @@ def scheduler(
     scoring: ScoringOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
+    webhooks: WebhookOptions,
     process: ProcessOptions,
     until_cycle: Annotated[
         int | None, typer.Option(min=1, help="End when this cycle is scored, instead of going on for ever.")
@@ -66,15 +90,21 @@ def scheduler(
         anchors = Anchors(
             anchoring.chain(network.network, network.netuid, network.chain_endpoint), anchoring.anchor_interval
         )
+        beside = (anchors, Tellings.of(webhooks, context.obj.home))
         async with context.obj.nats(log.nats_url) as url:
             at = replace(log, nats_url=url)
-            await until(stop, _schedule_and_score(at, context.obj, work, key, anchors, until_cycle))
+            await until(stop, _schedule_and_score(at, context.obj, work, key, beside, until_cycle))
 
     run(main, process.log_level)
 
 
 async def _schedule_and_score(
-    log: LogOptions, home: Home, work: Scheduling, key: SigningKey, anchors: Anchors, until_cycle: int | None
+    log: LogOptions,
+    home: Home,
+    work: Scheduling,
+    key: SigningKey,
+    others: Sequence[Anchors | Tellings],
+    until_cycle: int | None,
 ) -> None:
     """All in one process: scoring and signing are a few seconds of work once a cycle, and nobody forgets them."""
     assert log.nats_url is not None
@@ -84,7 +114,7 @@ async def _schedule_and_score(
         beside = [
             asyncio.ensure_future(run_scoring(log.nats_url, done, replicas=log.replicas)),
             asyncio.ensure_future(run_signing(log.nats_url, key, done, replicas=log.replicas)),
-            *anchors.begun(log.nats_url, done, log.replicas),
+            *(task for other in others for task in other.begun(log.nats_url, done, log.replicas)),
         ]
         conducting = asyncio.ensure_future(_conduct(connection, work, until_cycle))
         try:
