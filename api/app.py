@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Resources
 from api.latest import LatestWeights, LatestWeightsFirst
+from api.metrics import ApiMetrics
 from api.replays import Replays
 from api.routes import (
     cycles,
@@ -22,6 +23,7 @@ from api.routes import (
     explain,
     health,
     history,
+    metrics,
     miners,
     rules,
     scores,
@@ -59,8 +61,10 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
+    app.state.metrics = ApiMetrics()
     topics = (
         health,
+        metrics,
         status,
         explain,
         rules,
