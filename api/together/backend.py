@@ -14,10 +14,13 @@ from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
 from consumers.webhooks.options import WebhookOptions
 from events.cli import LogOptions, ProcessOptions, options, run
+from events.watching_options import MetricsOptions, TracingOptions
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
 from projectors.commands import DatabaseOptions
 from sim.runtime.processes import Supervisor
+
+ON_METRICS_PORTS = ("projector", "executor", "scheduler")
 
 
 @options
@@ -33,9 +36,14 @@ def backend(
     anchoring: AnchorOptions,
     webhooks: WebhookOptions,
     executor: ExecutorOptions,
+    metrics: MetricsOptions,
+    tracing: TracingOptions,
     process: ProcessOptions,
 ) -> None:
-    """Run everything in one supervised group, until Ctrl-C."""
+    """Run everything in one supervised group, until Ctrl-C.
+
+    The projector's metrics are on --metrics-port, the executor's on the port after it, the scheduler's on the next.
+    """
 
     async def main(stop: asyncio.Event) -> None:
         scheduling(context.obj, network, cycles, scoring).check()
@@ -50,10 +58,18 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, signing, anchoring, webhooks, executor, process)
+            settings = (address, network, cycles, scoring, signing, anchoring, webhooks, executor, tracing, process)
             group = Group(variables(context.obj, *urls, *settings))
             for name in ("projector", "api", "executor", "scheduler"):
-                await supervisor.start(group.role(name))
+                await supervisor.start(group.role(name, *_metrics_of(name, metrics)))
             await supervisor.until(stop)
 
     run(main, process.log_level)
+
+
+def _metrics_of(role: str, base: MetricsOptions) -> tuple[str, ...]:
+    """Options of a role: each has a port of its own, one after the other."""
+    if base.metrics_port is None or role not in ON_METRICS_PORTS:
+        return ()
+    port = base.metrics_port + ON_METRICS_PORTS.index(role)
+    return ("--metrics-port", str(port), "--metrics-host", base.metrics_host)
