@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Resources
 from api.latest import LatestWeights, LatestWeightsFirst
+from api.live import LiveEpisodes
 from api.metrics import ApiMetrics
 from api.replays import Replays
 from api.routes import (
@@ -23,6 +24,7 @@ from api.routes import (
     explain,
     health,
     history,
+    live,
     metrics,
     miners,
     rules,
@@ -48,6 +50,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         models, log = ReadModels(settings), LogWatch(settings)
         latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
         app.state.resources = Resources(settings, clock, models, log, latest, SealedTrees(), Replays(log.connected))
+        app.state.live = LiveEpisodes(log, app.state.metrics.stream_readers.labels("live"))
         try:
             yield
         finally:
@@ -76,6 +79,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         environments,
         cycles,
         episodes,
+        live,
         events,
     )
     for topic in (*topics, evidence):
