@@ -10,9 +10,13 @@ the help of each says which:
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, disable_created_metrics
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from events.log import Draft, EventLog, Filter, Stored
 
@@ -30,13 +34,34 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
+class LoopHistogram(Collector):
+    """A histogram that is observed on the event loop only: without the library's locks, at a tenth of their cost."""
+
+    def __init__(self, name: str, documentation: str, buckets: Sequence[float], registry: CollectorRegistry) -> None:
+        """`buckets`: upper bounds, ascending, without infinity."""
+        self._name, self._documentation = name, documentation
+        self._bounds = tuple(buckets)
+        self._counts = [0] * (len(self._bounds) + 1)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def collect(self) -> Iterator[Metric]:
+        bounds = [*map(str, map(float, self._bounds)), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(self._counts)), strict=True))
+        yield HistogramMetricFamily(self._name, self._documentation, buckets=buckets, sum_value=self._sum)
+
+
 def append_latency(registry: CollectorRegistry) -> Appended:
     """How long appends take, doubts and their resolution included."""
-    histogram = Histogram(
+    histogram = LoopHistogram(
         "kinitro_append_duration_seconds",
         "Of this process: how long an append took until it was acknowledged; a batch counts as one.",
-        buckets=APPEND_BUCKETS_S,
-        registry=registry,
+        APPEND_BUCKETS_S,
+        registry,
     )
 
     def appended(_: Sequence[Draft], duration_s: float) -> None:

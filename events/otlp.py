@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -15,13 +16,13 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from events.tracing import Span, Tell
 
-EXPORT_S = 10.0
+EXPORT_S = 3.0
 QUEUE_MAX = 8_192
 """Spans that wait to be sent; more are dropped, with a warning of the library's."""
 
 
-@contextmanager
-def telling(endpoint: str, service: str) -> Iterator[Tell]:
+@asynccontextmanager
+async def telling(endpoint: str, service: str) -> AsyncIterator[Tell]:
     """Sends what it is told to `<endpoint>/v1/traces`, from a thread of its own, in batches.
 
     A collector that is away costs spans, and nothing else. At the end what is left is sent, within `EXPORT_S`.
@@ -37,7 +38,7 @@ def telling(endpoint: str, service: str) -> Iterator[Tell]:
     try:
         yield tell
     finally:
-        processor.shutdown()  # type: ignore[no-untyped-call]
+        await asyncio.to_thread(processor.shutdown)
 
 
 def _readable(span: Span, resource: Resource, scope: InstrumentationScope) -> ReadableSpan:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Histogram, Metric
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from events.metrics import LoopHistogram
 from projectors.operations import ProjectionStatus
 
 WRITE_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -40,11 +41,11 @@ class ProjectorMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._statuses: list[ProjectionStatus] | None = None
-        self.write_s = Histogram(
+        self.write_s = LoopHistogram(
             "kinitro_projector_write_seconds",
             "Of this process: how long one batch of events took to be written to all read models.",
-            buckets=WRITE_BUCKETS_S,
-            registry=registry,
+            WRITE_BUCKETS_S,
+            registry,
         )
         registry.register(self)
 

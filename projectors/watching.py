@@ -47,5 +47,6 @@ async def watching(
         if tracing.otlp_endpoint is not None:
             from events.otlp import telling  # it is large, and most have no use for it
 
-            told.append(ProjectionTraces(stack.enter_context(telling(tracing.otlp_endpoint, "projector"))).projected)
+            tell = await stack.enter_async_context(telling(tracing.otlp_endpoint, "projector"))
+            told.append(ProjectionTraces(tell).projected)
         yield told

@@ -113,5 +113,5 @@ async def watching(
         if otlp_endpoint is not None:
             from events.otlp import telling  # it is large, and most have no use for it
 
-            traces = EpisodeTraces(stack.enter_context(telling(otlp_endpoint, "worker")))
+            traces = EpisodeTraces(await stack.enter_async_context(telling(otlp_endpoint, "worker")))
         yield Watching(live, metrics=metrics, traces=traces, latency=latency)
