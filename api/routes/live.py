@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import All, Resources
@@ -27,7 +27,7 @@ STREAM = {
 }
 
 
-@router.get("/{episode_id}/live", responses={200: STREAM, **documented(404, 422, 503)}, response_class=EventStream)
+@router.get("/{episode_id}/live", responses={200: STREAM, **documented(404, 422, 503)}, response_class=Response)
 async def live(
     episode_id: Annotated[str, Path(max_length=200)],
     request: Request,

@@ -346,4 +346,6 @@ async def test_the_documentation_lists_every_path(api: Api) -> None:
         "/v1/cycles/{cycle_id}",
         "/v1/cycles/{cycle_id}/episodes",
         "/v1/episodes/{episode_id}",
+        "/v1/episodes/{episode_id}/live",
+        "/metrics",
     }
