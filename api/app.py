@@ -30,6 +30,7 @@ from api.routes import (
     rules,
     scores,
     status,
+    verifications,
     weights,
 )
 from api.settings import ApiSettings
@@ -80,6 +81,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         cycles,
         episodes,
         live,
+        verifications,
         events,
     )
     for topic in (*topics, evidence):

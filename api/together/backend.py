@@ -14,6 +14,7 @@ from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
 from consumers.webhooks.options import WebhookOptions
 from events.cli import LogOptions, ProcessOptions, options, run
+from events.verification_options import VerificationOptions
 from events.watching_options import MetricsOptions, TracingOptions
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
@@ -32,6 +33,7 @@ def backend(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    verification: VerificationOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
     webhooks: WebhookOptions,
@@ -46,7 +48,7 @@ def backend(
     """
 
     async def main(stop: asyncio.Event) -> None:
-        scheduling(context.obj, network, cycles, scoring).check()
+        scheduling(context.obj, network, cycles, scoring, verification).check()
         signing.key(context.obj.home)
         anchoring.chain(network.network, network.netuid, network.chain_endpoint)
         webhooks.urls()
@@ -58,8 +60,8 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, signing, anchoring, webhooks, executor, tracing, process)
-            group = Group(variables(context.obj, *urls, *settings))
+            scheduled = (network, cycles, scoring, verification, signing, anchoring, webhooks)
+            group = Group(variables(context.obj, *urls, address, *scheduled, executor, tracing, process))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name, *_metrics_of(name, metrics)))
             await supervisor.until(stop)

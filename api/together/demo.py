@@ -22,6 +22,7 @@ from consumers.commands import ExecutorOptions
 from events import display
 from events.cli import LogOptions, options, run, until
 from events.live import Detail
+from events.verification_options import VerificationOptions
 from producers.options import CycleOptions, NetworkOptions
 from projectors.commands import DatabaseOptions
 from sim.experts import PolicyKind
@@ -102,7 +103,8 @@ def _demo_options(roster: Path, episodes: int) -> tuple[object, ...]:
         observation_profile="state/1",
         action_timeout_ms=ACT_DEADLINE_MS,
     )
-    return NetworkOptions(network="local", roster=roster), cycles
+    # Nobody has committed these policies anywhere, so nobody could compare them with anything.
+    return NetworkOptions(network="local", roster=roster), cycles, VerificationOptions(verification=False)
 
 
 def _demo_ports(path: Path) -> dict[PolicyKind, int]:

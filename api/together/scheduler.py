@@ -32,6 +32,7 @@ from events.jetstream_queue import JetStreamQueue
 from events.keys import SigningKey
 from events.metrics import Appended, append_latency, new_registry
 from events.metrics_server import serving_metrics
+from events.verification_options import VerificationOptions
 from events.watching_options import MetricsOptions
 from producers.cycles.results import signed
 from producers.metrics import SchedulerMetrics
@@ -87,6 +88,7 @@ def scheduler(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    verification: VerificationOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
     webhooks: WebhookOptions,
@@ -99,7 +101,7 @@ def scheduler(
     """Discover miners, conduct cycles, score those that are sealed, and sign what came out."""
 
     async def main(stop: asyncio.Event) -> None:
-        work = scheduling(context.obj, network, cycles, scoring)
+        work = scheduling(context.obj, network, cycles, scoring, verification)
         work.check()
         key = signing.key(context.obj.home)
         anchors = Anchors(
