@@ -33,24 +33,26 @@ class Reader:
         self.with_frames = with_frames
         self._steps: deque[bytes] = deque(maxlen=KEPT_MAX)
         self._news = asyncio.Event()
-        self._ended = False
+        self.has_outcome = False
+        """Whether the episode has ended."""
+        self._closed = False
 
     def take(self, step: bytes) -> None:
         self._steps.append(step)
         self._news.set()
 
-    def end(self) -> None:
-        self._ended = True
+    def close(self, *, has_outcome: bool) -> None:
+        self._closed, self.has_outcome = True, has_outcome
         self._news.set()
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing more comes, because the episode has its outcome."""
-        return self._ended and not self._steps
+    def is_over(self) -> bool:
+        """Whether nothing more comes: the episode has its outcome, or this process ends."""
+        return self._closed and not self._steps
 
     async def next(self, timeout_s: float) -> bytes | None:
-        """A step as JSON; None when time has run out, or the episode has `ended`."""
-        if not self._steps and not self._ended:
+        """A step as JSON; None when time has run out, or it `is_over`."""
+        if not self._steps and not self._closed:
             self._news.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
@@ -67,6 +69,11 @@ class LiveEpisodes:
         self._looked_at: dict[EpisodeKey, _LookedAt] = {}
         self._readers = 0
         self._gauge = readers
+
+    def stop(self) -> None:
+        """Ends what everybody reads."""
+        for looked_at in self._looked_at.values():
+            looked_at.end(has_outcome=False)
 
     def check_room(self) -> None:
         """To be called before `reading`.
@@ -106,6 +113,23 @@ class LiveEpisodes:
         self._gauge.set(self._readers)
 
 
+@asynccontextmanager
+async def live_episodes(log: LogWatch, readers: Gauge, stopping: asyncio.Event) -> AsyncIterator[LiveEpisodes]:
+    """For as long as this is open; once `stopping` is set nobody is kept who looks."""
+    episodes = LiveEpisodes(log, readers)
+
+    async def stop() -> None:
+        await stopping.wait()
+        episodes.stop()
+
+    waiting = asyncio.create_task(stop())
+    try:
+        yield episodes
+    finally:
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
 class _LookedAt:
     """An episode that somebody looks at."""
 
@@ -120,12 +144,17 @@ class _LookedAt:
         self._readers.add(reader)
         self._stirred.set()
         if self._ended:
-            reader.end()
+            reader.close(has_outcome=True)
 
     def remove(self, reader: Reader) -> bool:
         """Whether that was the last one."""
         self._readers.discard(reader)
         return not self._readers
+
+    def end(self, *, has_outcome: bool) -> None:
+        """Tells all who look that nothing more comes."""
+        for reader in self._readers:
+            reader.close(has_outcome=has_outcome)
 
     async def close(self) -> None:
         self._looking.cancel()
@@ -143,8 +172,7 @@ class _LookedAt:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(live.ASK_S):
                             await self._stirred.wait()
-            for reader in self._readers:
-                reader.end()
+            self.end(has_outcome=True)
         finally:
             if client.is_connected:
                 await client.unsubscribe_directly(subscription)

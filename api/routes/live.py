@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import All, Resources
-from api.event_stream import MEDIA_TYPE, EventStream, comment, event
 from api.live import LiveEpisodes
+from api.live_stream import MEDIA_TYPE, LiveStream, comment, event
 from api.problems import documented, log_unavailable, not_found
 from api.routes.episodes import episode_key
 from events.ids import EpisodeKey
@@ -33,7 +33,7 @@ async def live(
     request: Request,
     resources: All,
     frames: Annotated[bool, Query(description="ask for what a camera sees, twice a second")] = False,
-) -> EventStream:
+) -> LiveStream:
     """One episode while it runs. Nothing of this is kept; what counts is the outcome."""
     key = episode_key(episode_id)
     await _check_planned(resources, key)
@@ -42,19 +42,20 @@ async def live(
         episodes.check_room()
     except LogUnavailable as error:
         raise log_unavailable(resources.settings.log_timeout_s) from error
-    return EventStream(_told(episodes, key, with_frames=frames))
+    return LiveStream(_told(episodes, key, with_frames=frames))
 
 
 async def _told(episodes: LiveEpisodes, key: EpisodeKey, *, with_frames: bool) -> AsyncIterator[bytes]:
     async with episodes.reading(key, with_frames=with_frames) as reader:
         yield comment("steps come while a worker runs the episode")
-        while not reader.ended:
+        while not reader.is_over:
             step = await reader.next(HEARTBEAT_S)
             if step is not None:
                 yield event("step", step)
-            elif not reader.ended:
+            elif not reader.is_over:
                 yield comment("")
-        yield event("end", b'{"episode":"/v1/episodes/%b"}' % key.id.encode())
+        if reader.has_outcome:
+            yield event("end", b'{"episode":"/v1/episodes/%b"}' % key.id.encode())
 
 
 async def _check_planned(resources: Resources, key: EpisodeKey) -> None:

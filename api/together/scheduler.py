@@ -102,6 +102,7 @@ def scheduler(
 
     async def main(stop: asyncio.Event) -> None:
         work = scheduling(context.obj, network, cycles, scoring, verification)
+        webhooks.urls()
         work.check()
         key = signing.key(context.obj.home)
         anchors = Anchors(

@@ -12,7 +12,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from api.live_stream import LiveStream, event
+from api.server import listening, serve
 from consumers.simulation.worker import WorkerSettings, run_worker
 from events import frames, live
 from events.connection import Connection
@@ -22,9 +25,10 @@ from events.live import Step
 from tests.controls import facts
 from tests.controls.tasks import task
 from tests.eventually import eventually
-from tests.fixtures.http import Api, Written
+from tests.fixtures.http import Api, Written, patient_settings, serving
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.policies import lazy, served
+from tests.fixtures.ports import free_port
 from tests.fixtures.projecting import write
 
 KEY = facts.key()
@@ -149,6 +153,44 @@ async def test_an_episode_that_has_ended_says_so_at_once(api: Api, planned: None
     async with reading(api) as seen:
         await asyncio.wait_for(seen.ended.wait(), 60)
     assert [kind for kind, _ in seen.events] == ["end"]
+
+
+async def test_a_process_that_stops_keeps_nobody(
+    database_url: str, nats_server: NatsProcess, nats: Connection, planned: None
+) -> None:
+    seen = Seen()
+    async with aiohttp.ClientSession() as session:
+        async with serving(patient_settings(database_url, nats_server.url)) as api:
+            await eventually(api.sees_the_log)
+            response = await session.get(f"{api.base_url}{PATH}")
+            reader = asyncio.create_task(_read(response, seen))
+        await asyncio.wait_for(reader, 60)
+        response.close()
+    assert (seen.events, seen.ended.is_set()) == ([], True)
+
+
+async def test_who_does_not_read_is_hung_up_on() -> None:
+    stop = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield event("step", bytes(100_000))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await LiveStream(endless(), stall_s=0.2)(scope, receive, send)
+            ended.set()
+
+    ended = asyncio.Event()
+    port = free_port()
+    with listening("127.0.0.1", port) as listener:
+        server = asyncio.create_task(serve(app, listener, stop))
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(ended.wait(), 60)
+        writer.close()
+        stop.set()
+        await server
 
 
 @pytest.mark.parametrize("episode", ["nonsense", "1.0.metaworld.reach-v3.99", "7.0.metaworld.reach-v3.0"])

@@ -1,4 +1,4 @@
-"""Server-sent events as an answer. A reader that takes nothing for a while is hung up on."""
+"""Server-sent events of which some may be lost. A reader that takes nothing for a while is hung up on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """The second one asks proxies not to wait for more."""
 
 
-class EventStream(StreamingResponse):
+class LiveStream(StreamingResponse):
     """Sends what comes, made by `event` and `comment`, until it ends or the reader is gone."""
 
     media_type = MEDIA_TYPE
@@ -45,10 +45,9 @@ class EventStream(StreamingResponse):
             await hang_up(scope, receive, patience_s=0)
 
 
-def event(kind: str, data: bytes, *, identity: str | None = None) -> bytes:
-    """One event. `data` is one line, such as JSON."""
-    number = b"" if identity is None else b"id: %b\n" % identity.encode()
-    return b"event: %b\n%bdata: %b\n\n" % (kind.encode(), number, data)
+def event(kind: str, data: bytes) -> bytes:
+    """One event. `data` is one line, such as JSON. It has no id: nobody can come back to it."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
 
 
 def comment(text: str) -> bytes:
