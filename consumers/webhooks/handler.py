@@ -4,7 +4,8 @@ Every endpoint has a durable of its own, so that a dead one holds up none of the
 endpoint, one that is refused holds up none of the others either. A receiver that minds the order finds the numbers of
 the cycles in the events. Nothing is appended: whom an operator tells is no fact about the evaluation.
 
-    message ─┬─ not one of `TOLD` ───────────── Done
+    message ─┬─ no event at all ─────────────── Drop
+             ├─ not one of `TOLD` ───────────── Done
              └─ sent ┬─ 2xx ─────────────────── Done
                      ├─ 410 ─────────────────── Done, and the endpoint gets nothing more until the next start
                      ├─ failed, within a day ── RetryAfter, longer each time
@@ -28,7 +29,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from consumers.intake import Intake, broker_for, started
 from consumers.webhooks.delivery import Endpoint, Result
-from consumers.work import Answer, Done, LetGo, RetryAfter
+from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
 from events import subjects
 from events.connection import connect
 from events.cycles import CycleAbandoned, CycleSealed
@@ -96,13 +97,17 @@ class Webhooks:
     async def __call__(self, message: NatsMessage) -> Answer:
         if self.gone.is_set():
             return LetGo("the endpoint is gone")
-        event = json.loads(message.body)
-        if event["type"] not in TOLD:
+        try:
+            event = json.loads(message.body)
+            kind, identity = str(event["type"]), str(event["id"])
+        except (ValueError, KeyError, TypeError) as error:
+            return Drop(f"no event, nobody is told of it: {error!r}")
+        if kind not in TOLD:
             return Done()
-        attempt = await self._endpoint.deliver(event["id"], message.body)
+        attempt = await self._endpoint.deliver(identity, message.body)
         if self._told is not None:
             self._told(self._endpoint.place, attempt.result)
-        about = {"endpoint": self._endpoint.place, "type": event["type"], "id": event["id"]}
+        about = {"endpoint": self._endpoint.place, "type": kind, "id": identity}
         if attempt.result is Result.DELIVERED:
             log.info("webhook delivered", **about)
             return Done()
@@ -115,7 +120,7 @@ class Webhooks:
             log.error("webhook given up", attempts=metadata.num_delivered, detail=attempt.detail, **about)
             return Done()
         pause_s = self._persistence.pause_s(metadata.num_delivered, self._rng)
-        return RetryAfter(pause_s, f"webhook {event['id']} to {self._endpoint.place}: {attempt.detail}")
+        return RetryAfter(pause_s, f"webhook {identity} to {self._endpoint.place}: {attempt.detail}")
 
 
 async def run_webhooks(

@@ -18,6 +18,7 @@ from consumers.webhooks.signature import headers, spelled
 from events.codec import draft
 from events.envelope import begin
 from events.event import Event
+from events.log import Draft
 from events.streams import EVENTS
 from tests.consumers.conftest import Bus
 from tests.controls import facts
@@ -187,6 +188,15 @@ async def test_an_event_that_is_refused_holds_up_no_other(bus: Bus) -> None:
         told = await append(bus, facts.sealed(2), facts.sealed(3))
         await eventually(has(receiver, told))
     assert receiver.ids.count(refused) == 1
+
+
+async def test_what_is_no_event_is_left_out(bus: Bus) -> None:
+    async with receiving(Receiver()) as receiver, telling(bus, receiver):
+        await bus.log.append([Draft("evt.weights.1", "spoilt", b"no event")])
+        [told] = await append(bus, facts.sealed())
+        await eventually(has(receiver, [told]))
+        await eventually(settled(bus, receiver))
+    assert receiver.ids == [told]
 
 
 async def test_after_410_nothing_more_is_sent(bus: Bus) -> None:
