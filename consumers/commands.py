@@ -15,9 +15,11 @@ import typer
 
 from consumers.simulation.executor import run_executor
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
+from consumers.verification.options import HubOptions
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
 from events.live import Detail
 from events.streams import ACK_WAIT_S, TraceLimits
+from events.verification_options import VerificationOptions
 from events.watching_options import MetricsOptions, TracingOptions
 from sim.runtime.surroundings import ensure_process_environment
 
@@ -80,6 +82,8 @@ def executor(
     settings: ExecutorOptions,
     metrics: MetricsOptions,
     tracing: TracingOptions,
+    verification: VerificationOptions,
+    hub: HubOptions,
     process: ProcessOptions,
 ) -> None:
     """Run simulation workers: tasks in, episode outcomes out."""
@@ -89,10 +93,15 @@ def executor(
             at = replace(log, nats_url=url)
             async with open_log(context.obj, at, "executor"):
                 pass  # a server that does not answer is told once, not by every worker
-            os.environ.update(environment(at, settings, tracing, process))
-            command = (sys.executable, sys.argv[0], "worker")
-            workers = settings.workers or os.cpu_count() or 1
-            await run_executor(command, workers=workers, stop=stop, metrics=metrics)
+            os.environ.update(environment(at, settings, tracing, verification, hub, process))
+            program = (sys.executable, sys.argv[0])
+            await run_executor(
+                (*program, "worker"),
+                workers=settings.workers or os.cpu_count() or 1,
+                stop=stop,
+                verifier_command=(*program, "verifier") if verification.verification else None,
+                metrics=metrics,
+            )
 
     run(main, process.log_level)
 

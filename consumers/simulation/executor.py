@@ -1,4 +1,4 @@
-"""Keeps N worker processes running on this machine."""
+"""Keeps N worker processes running on this machine, and a verifier where one is wanted."""
 
 from __future__ import annotations
 
@@ -23,18 +23,27 @@ DRAIN_S = 45.0
 
 
 async def run_executor(
-    command: Sequence[str], *, workers: int, stop: asyncio.Event, metrics: MetricsOptions | None = None
+    command: Sequence[str],
+    *,
+    workers: int,
+    stop: asyncio.Event,
+    verifier_command: Sequence[str] | None = None,
+    metrics: MetricsOptions | None = None,
 ) -> None:
     """Runs `workers` processes of `command --name NAME` until `stop`, then drains them, all at once.
 
+    `verifier_command`: of one verifier beside them, if there is to be one.
+
     Raises:
-        ChildRefused: a worker cannot work with its options.
+        ChildRefused: a worker, or the verifier, cannot work with its options.
         MetricsUnavailable: the port for metrics is in use.
     """
     names = [f"{socket.gethostname()}-{number}" for number in range(1, workers + 1)]
     async with _metrics(names, metrics or MetricsOptions()) as sockets, Supervisor() as supervisor:
         for number, name in enumerate(names, start=1):
             await supervisor.start(worker(command, number, name, sockets.get(name)))
+        if verifier_command is not None:
+            await supervisor.start(verifier(verifier_command))
         try:
             await supervisor.until(stop)
         finally:
@@ -58,9 +67,18 @@ async def _metrics(names: Sequence[str], where: MetricsOptions) -> AsyncIterator
 def worker(command: Sequence[str], number: int, name: str, metrics_socket: Path | None = None) -> Child:
     """The `number`-th (1, 2, ...) worker of this machine. Its name is in every event that it writes."""
     asked = () if metrics_socket is None else ("--metrics-socket", str(metrics_socket))
+    return _child(f"worker {number}", (*command, *asked), name)
+
+
+def verifier(command: Sequence[str]) -> Child:
+    """The verifier of this machine, named likewise."""
+    return _child("verifier", command, f"{socket.gethostname()}-verifier")
+
+
+def _child(title: str, command: Sequence[str], name: str) -> Child:
     return Child(
-        f"worker {number}",
-        (*command, "--name", name, *asked),
+        title,
+        (*command, "--name", name),
         env=os.environ | PROCESS_ENVIRONMENT,
         stop_grace_s=DRAIN_S,
         death_signal=signal.SIGKILL,

@@ -8,15 +8,13 @@ from functools import partial
 
 from consumers.simulation.network import OwnNetwork
 from consumers.simulation.outcomes import SETUP_ALLOWANCE_S, EpisodeOverdue, wall_clock_max_s
+from consumers.simulation.thread import STUCK_S, is_stuck
 from events.tasks import EpisodeTask
 from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, Watch, run_episode
 from sim.http.policy import HttpPolicy
 from sim.stage import SimulationThread
 
 Watching = Callable[[EpisodeTask], Watch | None]
-
-STUCK_S = 30.0
-"""How long the simulation thread may be silent before it is taken to be stuck."""
 
 
 class Simulator:
@@ -58,7 +56,8 @@ class Simulator:
         except TimeoutError as error:
             if not clock.expired():
                 raise
-            await self._check_thread()
+            if await is_stuck(self._stage, self._stuck_s):
+                self.stuck.set()
             raise EpisodeOverdue(
                 f"the episode did not end within {limit_s:.0f} s, which is more than the policy's deadlines allow it:"
                 " this machine is overloaded, or the simulation hangs"
@@ -73,13 +72,6 @@ class Simulator:
         async with policy:
             watch = None if self._watch is None else self._watch(task)
             return await run_episode(spec_of(task), policy, self._stage, watch)
-
-    async def _check_thread(self) -> None:
-        try:
-            async with asyncio.timeout(self._stuck_s):
-                await self._stage.run(int)
-        except TimeoutError:
-            self.stuck.set()
 
 
 def spec_of(task: EpisodeTask) -> EpisodeSpec:
