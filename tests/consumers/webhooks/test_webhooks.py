@@ -230,6 +230,7 @@ async def test_nothing_is_lost_over_restarts_of_ours_of_the_server_and_of_the_re
         async with telling(bus, receiver):
             told += await append(bus, facts.sealed(3 * cycle))
             async with receiving(receiver):
+                await eventually(has(receiver, told))  # so it is connected: a start needs a server
                 told += await append(bus, facts.sealed(3 * cycle + 1))
                 bus.server.kill()
                 bus.server.start()
