@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -394,11 +394,11 @@ class Gate:
 
 
 @asynccontextmanager
-async def verifier_process(place: Place, name: str, lease_s: float) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A verifier started by its command line, killed at the end if it still runs."""
+async def kinitro(place: Place, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Started by its command line, killed at the end if it still runs."""
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "kinitro.py"), "verifier", "--nats-url", place.bus.url, "--name", name),
-        *("--allow-private-endpoints", "--hf-endpoint", place.hub.url, "--lease-s", str(lease_s)),
+        *(sys.executable, str(ROOT / "kinitro.py"), *command, "--nats-url", place.bus.url),
+        *("--allow-private-endpoints", "--hf-endpoint", place.hub.url),
         *("--verification-cache-dir", str(place.directory / "cache")),
         cwd=ROOT,
     )
@@ -408,6 +408,26 @@ async def verifier_process(place: Place, name: str, lease_s: float) -> AsyncIter
         if running.returncode is None:
             running.kill()
         await running.wait()
+
+
+def verifier_process(
+    place: Place, name: str, lease_s: float
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    return kinitro(place, "verifier", "--name", name, "--lease-s", str(lease_s))
+
+
+async def test_an_executor_keeps_a_verifier_where_one_is_wanted(
+    place: Place, honest: Served, episodes: list[Recorded]
+) -> None:
+    await keep(place.bus, episodes)
+    async with kinitro(place, "executor", "--workers", "1", "--verification") as executor:
+        await place.bus.queue.put([task_of(episodes, honest.url)])
+        await eventually(place.bus.is_empty)
+        executor.send_signal(signal.SIGTERM)
+        assert await executor.wait() == 0
+    [event] = await place.bus.facts()
+    assert isinstance(event, VerificationPassed), event
+    assert event.verifier.endswith("-verifier")
 
 
 async def test_kill_9_of_a_verifier_leaves_nothing_and_another_one_finishes(
