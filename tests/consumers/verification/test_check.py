@@ -1,10 +1,11 @@
 """The whole check: real physics, the committed code in a real sandbox, the endpoint over real HTTP.
 
-`KINITRO_TESTS_LONG=1` makes 200 checks of each kind of policy instead of 8, and of longer episodes.
+`KINITRO_TESTS_LONG=1` makes 200 checks of each kind of policy instead of 20, and of longer episodes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -16,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from consumers.simulation.network import OwnNetwork
 from consumers.verification import committed as asking
+from consumers.verification import served as serving_side
 from consumers.verification.check import check
 from consumers.verification.limits import sandbox_limits
 from consumers.verification.probes import Probed
@@ -34,7 +37,7 @@ from tests.consumers.verification.policies import Perceptron, perceptron
 from tests.consumers.verification.recorded import TERMS, recorded
 
 LONG = os.environ.get("KINITRO_TESTS_LONG") == "1"
-CHECKS = 200 if LONG else 8
+CHECKS = 200 if LONG else 20
 STEP_MAX = 30 if LONG else 6
 SAMPLES = 5
 KINDS = {
@@ -81,8 +84,8 @@ def terms(
     )
 
 
-def endpoint(url: str, *, allow_private: bool = True) -> Endpoint:
-    return Endpoint(url, own_network=OwnNetwork(allow_private=True), allow_private=allow_private, retry_s=0.0)
+def endpoint(url: str, *, retry_s: float = 0.0) -> Endpoint:
+    return Endpoint(url, own_network=OwnNetwork(allow_private=True), allow_private=True, retry_s=retry_s)
 
 
 async def checked(
@@ -265,6 +268,48 @@ async def test_code_that_delays_every_answer_a_little_fails_too(
     finding = await check(sandbox, code, endpoint("http://127.0.0.1:1"), some(pool, 1, 1), terms())
     assert isinstance(finding, Failed)
     assert "for its answers together" in finding.detail
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_speed_is_not_what_is_checked(pool: list[Probed], sandbox: Sandbox, tmp_path: Path) -> None:
+    async def slowly(_: web.Request) -> None:
+        await asyncio.sleep(0.2)
+
+    policy = write_perceptron(tmp_path / "policy", perceptron(0))
+    finding = await checked(sandbox, policy, policy, some(pool, 1, 1), terms(act_deadline_ms=100), slowly)
+    assert isinstance(finding, Passed), finding
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_endpoint_that_delays_a_check_away_fails(
+    pool: list[Probed], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slowly(_: web.Request) -> None:
+        await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(serving_side, "endpoint_allowance_s", lambda acts, _: 0.05 * acts)
+    policy = write_perceptron(tmp_path / "policy", perceptron(0))
+    finding = await checked(sandbox, policy, policy, some(pool, 1, 2), before=slowly)
+    assert isinstance(finding, Failed), finding
+    assert finding.reason is FailureReason.ENDPOINT_FAILED
+    assert "for its actions together" in finding.detail
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_endpoint_that_fails_once_is_asked_again_from_the_reset(
+    pool: list[Probed], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    failures = iter([web.Response(status=503)])
+
+    async def once(_: web.Request) -> web.StreamResponse | None:
+        return next(failures, None)
+
+    policy = write_perceptron(tmp_path / "policy", perceptron(0, memory=0.5))
+    probes = some(pool, 1, 2)
+    async with serving(policy, once) as server:
+        finding = await check(sandbox, policy, endpoint(server.url, retry_s=60.0), probes, terms())
+    assert isinstance(finding, Passed), finding
+    assert len(server.resets) == len(probes) + 1
 
 
 @pytest.mark.asyncio(loop_scope="module")
