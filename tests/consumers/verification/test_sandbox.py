@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.verification.sandbox.namespaces import Namespaces, UnreadablePolicy
+from consumers.verification.sandbox.namespaces import Namespaces
 from consumers.verification.sandbox.protocol import (
     Answered,
     Clock,
@@ -18,6 +18,7 @@ from consumers.verification.sandbox.protocol import (
     Raised,
     Sandbox,
     TimedOut,
+    UnreadablePolicy,
 )
 from sim.rl_interface import decode_action
 from sim.spec import ARM_ACTION
