@@ -26,6 +26,7 @@ from api.routes import (
     rules,
     scores,
     status,
+    verifications,
     weights,
 )
 from api.settings import ApiSettings
@@ -72,6 +73,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         environments,
         cycles,
         episodes,
+        verifications,
         events,
     )
     for topic in (*topics, evidence):
