@@ -109,4 +109,10 @@ def _files(view: View) -> list[tuple[str, str]]:
 
 
 def _bound(source: str, target: str) -> dict[str, Any]:
-    return {"Type": "bind", "Source": os.path.realpath(source), "Target": target, "ReadOnly": True}
+    return {
+        "Type": "bind",
+        "Source": os.path.realpath(source),
+        "Target": target,
+        "ReadOnly": True,
+        "BindOptions": {"NonRecursive": True},  # what is mounted below would not be read-only
+    }
