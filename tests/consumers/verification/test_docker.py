@@ -16,6 +16,7 @@ from consumers.verification.sandbox.owners import LABEL, VERSION, Owner, is_orph
 from consumers.verification.sandbox.protocol import Answered, Limits, NoSandbox, Question, Sandbox, SandboxFailed
 from tests.consumers.verification.conftest import ACT, HONEST, RESET, Docker, Repository
 from tests.consumers.verification.engine import Engine, NoEngine, engine
+from tests.consumers.verification.test_endings import USER, line_of, program
 from tests.eventually import eventually
 
 
@@ -112,6 +113,35 @@ async def test_an_engine_shows_nothing_of_a_sandbox_that_ended_by_itself(
     async with found.run(repository("import os; os._exit(3)"), Limits()) as session:
         assert session.ended is not None
         await eventually(gone)
+
+
+CLINGING = """
+import os, time
+class Policy:
+    def reset(self, task_config): pass
+def make_policy():
+    for descriptor in range(3, 64):
+        try:
+            os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY)
+        except OSError:
+            pass
+    return Policy()
+"""
+"""Opens the pipe of its questions for writing, so that it has no end when we are gone."""
+
+
+async def test_a_policy_that_clings_to_its_questions_goes_when_the_next_verifier_starts(
+    docker: Docker, repository: Repository
+) -> None:
+    assert not isinstance(await docker.sandbox(), NoSandbox)
+    before = await docker.containers()
+    async with program(docker.source() + USER, str(repository(CLINGING))) as user:
+        assert await line_of(user) == "None\n"
+        assert len(await docker.containers() - before) == 1
+        user.kill()
+        await user.wait()
+        assert not isinstance(await probe_docker(docker.engine.url), NoSandbox)
+    assert await docker.containers() == before
 
 
 @pytest.mark.parametrize(
