@@ -68,6 +68,8 @@ class NeverStarted:
 class DockerSandbox:
     """A `Sandbox`. `probe_docker` makes it, and says whether it works here."""
 
+    name = "docker"
+
     def __init__(self, engine: str, image: str, extra_packages: Sequence[Path] = ()) -> None:
         """`engine`: URL; `image`: digest; `extra_packages`: as for the kernel sandbox."""
         self._engine, self._image, self._extra_packages = engine, image, tuple(extra_packages)
