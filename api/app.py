@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,8 @@ from fastapi import FastAPI
 from api import problems
 from api.dependencies import Resources
 from api.latest import LatestWeights, LatestWeightsFirst
+from api.live import live_episodes
+from api.metrics import ApiMetrics
 from api.replays import Replays
 from api.routes import (
     cycles,
@@ -22,6 +25,8 @@ from api.routes import (
     explain,
     health,
     history,
+    live,
+    metrics,
     miners,
     rules,
     scores,
@@ -35,8 +40,10 @@ from api.trees import SealedTrees
 from events.envelope import Clock, utc_now
 
 
-def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
+def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> FastAPI:
     """The application. It starts while the database or the log is away; `/health` says so, and it finds them later.
+
+    `stopping` is set when the server is told to end: then streams end, for which it would wait otherwise.
 
     Raises:
         BadDatabaseUrl: when it starts; not a URL of PostgreSQL.
@@ -47,8 +54,10 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         models, log = ReadModels(settings), LogWatch(settings)
         latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
         app.state.resources = Resources(settings, clock, models, log, latest, SealedTrees(), Replays(log.connected))
+        readers = app.state.metrics.stream_readers.labels("live")
         try:
-            yield
+            async with live_episodes(log, readers, stopping or asyncio.Event()) as app.state.live:
+                yield
         finally:
             await log.close()
             await models.close()
@@ -60,8 +69,10 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
+    app.state.metrics = ApiMetrics()
     topics = (
         health,
+        metrics,
         status,
         explain,
         rules,
@@ -73,6 +84,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
         environments,
         cycles,
         episodes,
+        live,
         verifications,
         events,
     )

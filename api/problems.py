@@ -32,6 +32,7 @@
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `too-many-exports`                  | 503    | as many exports as go at once are under way                 |
+| `too-many-readers`                  | 503    | as many readers of running episodes as there may be         |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |
 | `internal-error`                    | 500    | our mistake; the log of the API says more                   |
 """

@@ -53,7 +53,7 @@ async def run_api(settings: ApiSettings, host: str, port: int, stop: asyncio.Eve
         BadDatabaseUrl: not a URL of PostgreSQL.
     """
     with listening(host, port) as listener:
-        await serve(create_app(settings), listener, stop)
+        await serve(create_app(settings, stopping=stop), listener, stop)
 
 
 async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:

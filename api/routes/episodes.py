@@ -146,7 +146,7 @@ class EpisodeAnswer(Episode):
 @router.get("/{episode_id}", responses=documented(404, 503))
 async def episode(episode_id: Annotated[str, Path(max_length=200)], models: Models) -> EpisodeAnswer:
     """One episode with its outcome and its failed attempts."""
-    key = _key(episode_id)
+    key = episode_key(episode_id)
 
     async def query(connection: AsyncConnection) -> tuple[Episode, list[Attempt]]:
         failed = [Attempt.of(each) for each in await queries.failed_attempts(connection, key)]
@@ -176,7 +176,7 @@ async def trace(
 
     Before that other miners may have the same episode before them. Recordings are kept for some days.
     """
-    key = _key(episode_id)
+    key = episode_key(episode_id)
     attempt, action_digest = await models.ask(lambda connection: _recorded(connection, key))
     recording = await log.recording(key, attempt, action_digest)
     if recording.body is None:
@@ -202,7 +202,12 @@ async def _recorded(connection: AsyncConnection, key: EpisodeKey) -> tuple[int, 
     return event.attempt, event.evidence.action_digest
 
 
-def _key(text: str) -> EpisodeKey:
+def episode_key(text: str) -> EpisodeKey:
+    """The key in a path.
+
+    Raises:
+        Problem: it can be nobody's id.
+    """
     try:
         key = EpisodeKey.parse(text)
     except ValueError as error:
