@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from api import problems
 from api.dependencies import Resources
+from api.http.front import Front
+from api.http.rate_limits import RateLimits
+from api.http.representations import Representations
 from api.latest import LatestWeights, LatestWeightsFirst
 from api.replays import Replays
 from api.routes import (
@@ -34,8 +39,15 @@ from api.trees import SealedTrees
 from events.envelope import Clock, utc_now
 
 
-def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
-    """The application. It starts while the database or the log is away; `/health` says so, and it finds them later.
+def assembled(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> ASGIApp:
+    """The application as it is served: behind what is the same for all answers, the most frequent one first."""
+    app = create_app(settings, clock=clock, stopping=stopping)
+    weights_first = LatestWeightsFirst(Representations(app), latest=lambda: app.state.resources.latest)
+    return Front(weights_first, RateLimits(settings.requests_per_minute))
+
+
+def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> FastAPI:
+    """The routes. It starts while the database or the log is away; `/health` says so, and it finds them later.
 
     Raises:
         BadDatabaseUrl: when it starts; not a URL of PostgreSQL.
@@ -45,10 +57,20 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models, log = ReadModels(settings), LogWatch(settings)
         latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
-        app.state.resources = Resources(settings, clock, models, log, latest, SealedTrees(), Replays(log.connected))
+        app.state.resources = Resources(
+            settings,
+            clock,
+            models,
+            log,
+            latest,
+            SealedTrees(),
+            Replays(log.connected),
+            asyncio.Event() if stopping is None else stopping,
+        )
         try:
             yield
         finally:
+            await latest.close()
             await log.close()
             await models.close()
 
@@ -77,7 +99,6 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now) -> FastAPI:
     for topic in (*topics, evidence):
         app.include_router(topic.router)
     problems.install(app)
-    app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)
     return app
 
 

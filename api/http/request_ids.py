@@ -1,0 +1,28 @@
+"""A name for each request: in its answer, in its problem, and in each line that is logged about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, cast
+
+import structlog
+
+from events.envelope import new_id
+
+HEADER: Final = b"x-request-id"
+SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_NAME: Final = "request_id"
+
+
+def bind(request_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The caller's own name for the request where it is a sane one, else a new one; from here on logged."""
+    given = next((value for name, value in request_headers if name == HEADER), b"")
+    found = given if SANE.fullmatch(given) else new_id().encode()
+    structlog.contextvars.bind_contextvars(**{_NAME: found.decode()})
+    return found
+
+
+def bound() -> str | None:
+    """Of the request that is being answered."""
+    return cast("str | None", structlog.contextvars.get_contextvars().get(_NAME))
