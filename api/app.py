@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from api import problems
+from api import openapi, problems
 from api.dependencies import Resources
 from api.http.front import Front
 from api.http.rate_limits import RateLimits
@@ -20,6 +20,7 @@ from api.replays import Replays
 from api.routes import (
     cycles,
     diagnosis,
+    documents,
     environments,
     episodes,
     events,
@@ -79,6 +80,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         summary="Robot policies, evaluated in simulation: weights, scores, and every episode behind them.",
         version=_version(),
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
     topics = (
@@ -96,9 +98,10 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         episodes,
         events,
     )
-    for topic in (*topics, evidence):
+    for topic in (*topics, evidence, documents):
         app.include_router(topic.router)
     problems.install(app)
+    openapi.describe(app)
     return app
 
 

@@ -110,7 +110,7 @@ def log_unavailable(timeout_s: float) -> Problem:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: these statuses come with a problem as their body."""
-    content = {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}}
     return {status: {"description": "Problem", "content": content} for status in statuses}
 
 
