@@ -29,23 +29,24 @@ AT_ONCE = struct.pack("ii", 1, 0)
 class BreakableProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it. Its requests can be hung up on, and what it refuses itself is a problem, too."""
 
-    _head_bytes: int | None = None
-    """Of a head that is not complete; None between them. The parser itself would keep any number of bytes."""
+    _is_in_head = False
+    _head_bytes = 0
+    """Of a head that is not complete. The parser itself would keep any number of them."""
 
     def data_received(self, data: bytes) -> None:
-        if self._head_bytes is not None:
+        super().data_received(data)
+        if self._is_in_head:
             self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX:
-                return self._refuse(_head_too_large())
-        return super().data_received(data)
+            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+                self._refuse(_head_too_large())
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = 0
+        self._is_in_head, self._head_bytes = True, 0
         self.scope["extensions"] = {EXTENSION: self.transport}  # type: ignore[dict-item]  # for ours alone
 
     def on_headers_complete(self) -> None:
-        self._head_bytes = None
+        self._is_in_head = False
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:

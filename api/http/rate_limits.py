@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 WINDOW_S: Final = 60
+ADDRESS_MAX: Final = 64
 CLIENTS_MAX: Final = 65_536
 """About 10 MiB. Who is forgotten has a full bucket again."""
 
@@ -48,7 +49,7 @@ class RateLimits:
 
     def rule(self, client: tuple[str, int] | None) -> Ruling:
         """Takes a token, where there is one."""
-        if not self._quota or client is None or (key := key_of(client[0])) is None:
+        if not self._quota or client is None or (key := key_of(client[0][:ADDRESS_MAX])) is None:
             return FREE
         now = self._clock()
         full_at = max(self._full_at.get(key, now), now) + self._token_s
