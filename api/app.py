@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from api import openapi, problems
 from api.dependencies import Resources
-from api.http.front import Front
+from api.http.front import AtHand, Front
 from api.http.rate_limits import RateLimits
 from api.http.representations import Representations
-from api.latest import LatestWeights, LatestWeightsFirst
+from api.latest import LatestWeights
 from api.replays import Replays
 from api.routes import (
     cycles,
@@ -41,10 +41,15 @@ from events.envelope import Clock, utc_now
 
 
 def assembled(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> ASGIApp:
-    """The application as it is served: behind what is the same for all answers, the most frequent one first."""
+    """The application as it is served: behind what is the same for all answers."""
     app = create_app(settings, clock=clock, stopping=stopping)
-    weights_first = LatestWeightsFirst(Representations(app), latest=lambda: app.state.resources.latest)
-    return Front(weights_first, RateLimits(settings.requests_per_minute))
+    limits = RateLimits(settings.requests_per_minute)
+
+    def at_once(scope: Scope) -> AtHand | None:
+        latest: LatestWeights = app.state.resources.latest  # there once it runs
+        return latest.at_once(scope)
+
+    return Front(Representations(app), limits, at_once)
 
 
 def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> FastAPI:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -82,6 +83,8 @@ def serve(
             )
             async with open_log(context.obj, replace(log, nats_url=nats_url), "api"):
                 await check_answers(database_url)
+            gc.collect()
+            gc.freeze()  # classes and modules stay: walking through them takes a tenth of the fastest answers' time
             await run_api(settings, host=address.host, port=address.port, stop=stop)
 
     run(main, process.log_level)

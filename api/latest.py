@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from api.http import caching
 from api.http.encodings import gzipped, wants_gzip
@@ -33,7 +33,7 @@ PATH = "/v1/weights/latest"
 FRESH_S = 0.25
 NO_WEIGHTS = "no cycle has given weights yet"
 
-RawHeaders = Iterable[tuple[bytes, bytes]]
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Representation:
 
     body: bytes
     etag: bytes
-    headers: tuple[tuple[bytes, bytes], ...]
-    headers_304: tuple[tuple[bytes, bytes], ...]
+    headers: RawHeaders
+    headers_304: RawHeaders
 
     @classmethod
     def of(cls, body: bytes, *, is_gzip: bool) -> Representation:
@@ -59,14 +59,14 @@ class Representation:
             of_the_body.append((b"content-encoding", b"gzip"))
         return cls(sent, tag, (*of_the_body, *always), always)
 
-    def known_to(self, request_headers: RawHeaders) -> bool:
+    def known_to(self, request_headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Whether the client has these bytes already."""
         given = [value for name, value in request_headers if name == b"if-none-match"]
         return bool(given) and (
             given == [self.etag] or is_known(self.etag.decode(), [value.decode("latin-1") for value in given])
         )
 
-    def response(self, request_headers: RawHeaders) -> Response:
+    def response(self, request_headers: Iterable[tuple[bytes, bytes]]) -> Response:
         known = self.known_to(request_headers)
         response = Response(b"" if known else self.body, 304 if known else 200)
         response.raw_headers = list(self.headers_304 if known else self.headers)
@@ -85,7 +85,7 @@ class Answer:
     def of(cls, event_id: str, body: bytes) -> Answer:
         return cls(event_id, Representation.of(body, is_gzip=False), Representation.of(body, is_gzip=True))
 
-    def chosen(self, request_headers: RawHeaders) -> Representation:
+    def chosen(self, request_headers: Iterable[tuple[bytes, bytes]]) -> Representation:
         """In the encoding that the client takes."""
         for name, value in request_headers:
             if name == b"accept-encoding" and wants_gzip(value.decode("latin-1")):
@@ -134,6 +134,17 @@ class LatestWeights:
         finally:
             self._waiting.discard(woken)
 
+    def at_once(self, scope: Scope) -> tuple[int, RawHeaders, bytes] | None:
+        """The answer to a plain request, past the framework, if it needs no look at the database."""
+        if scope["path"] != PATH or scope["method"] != "GET" or scope["query_string"]:
+            return None
+        if (answer := self.fresh) is None:
+            return None
+        chosen = answer.chosen(scope["headers"])
+        if chosen.known_to(scope["headers"]):
+            return 304, chosen.headers_304, b""
+        return 200, chosen.headers, chosen.body
+
     async def close(self) -> None:
         """Ends the watch; who still waits is woken."""
         if self._watch is not None:
@@ -171,24 +182,3 @@ class LatestWeights:
             return self._answer
         weights = await queries.latest_weights(connection)
         return None if weights is None else Answer.of(weights.event_id, self._encode(weights))
-
-
-class LatestWeightsFirst:
-    """Middleware that sends fresh bytes, or 304, past the framework. Whatever is not plain goes on to the route."""
-
-    def __init__(self, app: ASGIApp, latest: Callable[[], LatestWeights]) -> None:
-        self._app = app
-        self._latest = latest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "GET" or scope["query_string"]:
-            return await self._app(scope, receive, send)
-        answer = self._latest().fresh
-        if answer is None:
-            return await self._app(scope, receive, send)
-        chosen = answer.chosen(scope["headers"])
-        known = chosen.known_to(scope["headers"])
-        headers, body = (chosen.headers_304, b"") if known else (chosen.headers, chosen.body)
-        await send({"type": "http.response.start", "status": 304 if known else 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-        return None

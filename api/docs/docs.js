@@ -73,7 +73,7 @@ function route(whole, path, method, operation) {
   const example = operation.responses["200"]?.content?.["application/json"]?.example;
   return element("details",
     element("summary", code(`${method.toUpperCase()} ${path}`), element("span", (operation.description ?? operation.summary).split("\n")[0])),
-    element("p", operation.description ?? ""),
+    element("p", (operation.description ?? "").split("\n").slice(1).join(" ")),
     element("pre", curl(path, operation)),
     parameters.length ? element("h4", "Parameters") : null, element("dl", ...parameters),
     element("h4", "Answers"), ...answers(whole, operation),

@@ -6,6 +6,7 @@ body is not sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,11 +19,15 @@ ASKED: Final = "kinitro.asked"
 """In the scope of a `HEAD` that is answered as a `GET`: the method that was asked for."""
 
 
-class Front:
-    """Middleware around everything else."""
+AtHand = tuple[int, tuple[tuple[bytes, bytes], ...], bytes]
+"""Status, headers and body."""
 
-    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
-        self._app, self._limits = app, limits
+
+class Front:
+    """Middleware around everything else. What is at hand is sent past all the rest."""
+
+    def __init__(self, app: ASGIApp, limits: RateLimits, at_once: Callable[[Scope], AtHand | None]) -> None:
+        self._app, self._limits, self._at_once = app, limits, at_once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,6 +35,10 @@ class Front:
         request_id = request_ids.bind(scope["headers"])
         ruling = self._limits.rule(scope["client"])
         headers = ((request_ids.HEADER, request_id), *cors.HEADERS, *ruling.headers)
+        if ruling.retry_after_s is None and (found := self._at_once(scope)) is not None:
+            status, more, body = found
+            await send({"type": "http.response.start", "status": status, "headers": [*more, *headers]})
+            return await send({"type": "http.response.body", "body": body})
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -12,17 +12,19 @@ from events.envelope import new_id
 
 HEADER: Final = b"x-request-id"
 SANE: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_NAME: Final = "request_id"
 
 
 def bind(request_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The caller's own name for the request where it is a sane one, else a new one; from here on logged."""
-    given = next((value for name, value in request_headers if name == HEADER), b"")
-    found = given if SANE.fullmatch(given) else new_id().encode()
-    structlog.contextvars.bind_contextvars(**{_NAME: found.decode()})
-    return found
+    found = None
+    for name, value in request_headers:
+        if name == HEADER and SANE.fullmatch(value):
+            found = value.decode()
+    found = found or new_id()
+    structlog.contextvars.bind_contextvars(request_id=found)
+    return found.encode()
 
 
 def bound() -> str | None:
     """Of the request that is being answered."""
-    return cast("str | None", structlog.contextvars.get_contextvars().get(_NAME))
+    return cast("str | None", structlog.contextvars.get_contextvars().get("request_id"))

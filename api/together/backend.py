@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import typer
 
-from api.commands import ApiOptions
+from api.commands import ApiOptions, ClientOptions
 from api.together.roles import Group, check_free, check_servers, scheduling, variables
 from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
@@ -23,6 +23,7 @@ from sim.runtime.processes import Supervisor
 def backend(
     context: typer.Context,
     address: ApiOptions,
+    clients: ClientOptions,
     log: LogOptions,
     database: DatabaseOptions,
     network: NetworkOptions,
@@ -47,7 +48,7 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, signing, anchoring, executor, process)
+            settings = (address, clients, network, cycles, scoring, signing, anchoring, executor, process)
             group = Group(variables(context.obj, *urls, *settings))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name))

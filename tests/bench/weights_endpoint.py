@@ -24,8 +24,7 @@ import aiohttp
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from api.server import listening, run_api, serve
-from api.settings import ApiSettings
+from api.server import listening, serve
 from events.connection import connect
 from events.ids import Uid
 from events.jetstream import JetStreamLog
@@ -66,12 +65,10 @@ async def rate(port: int, *headers: str) -> float:
 
 
 @asynccontextmanager
-async def server(*arguments: str) -> AsyncIterator[int]:
-    """This program as a server process; yields its port once it answers with 200."""
+async def server(*command: str) -> AsyncIterator[int]:
+    """A server process, told its port by `--port`; yields that once it answers with 200."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.weights_endpoint", str(port), *arguments
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, "--port", str(port))
     try:
         async with aiohttp.ClientSession() as session:
 
@@ -134,12 +131,15 @@ async def prepare(nats_url: str, database_url: str) -> None:
 async def compare(nats_url: str, database_url: str) -> None:
     await prepare(nats_url, database_url)
     plain = {"skip_auto_headers": ["Accept-Encoding"]}
-    async with server(nats_url, database_url) as ours, aiohttp.ClientSession(**plain) as session:  # type: ignore[arg-type]
+    ours_command = ("kinitro.py", "api", "--nats-url", nats_url, "--database-url", database_url)
+    options = ("--host", "127.0.0.1", "--trusted-proxies", PROXIES, "--requests-per-minute", str(10**9))
+    async with server(*ours_command, *options) as ours, aiohttp.ClientSession(**plain) as session:  # type: ignore[arg-type]
         new = await recorded(session, ours)
         tag = new["headers"]["etag"]
         known = await recorded(session, ours, **{"If-None-Match": tag})
         assert (new["status"], known["status"]) == (200, 304), (new, known)
-        async with server(json.dumps({"new": new, "known": known})) as other:
+        told = json.dumps({"new": new, "known": known})
+        async with server("-m", "tests.bench.weights_endpoint", told) as other:
             for name, headers in (("200", ()), ("304", (f"If-None-Match: {tag}",))):
                 pairs = [(await rate(ours, *headers), await rate(other, *headers)) for _ in range(ROUNDS)]
                 report(name, pairs, len(new["body"]))
@@ -169,15 +169,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case [port, nats_url, database_url]:
-            settings = ApiSettings(
-                database_url=database_url,
-                nats_url=nats_url,
-                requests_per_minute=10**9,
-                trusted_proxies=PROXIES,
-            )
-            uvloop.run(run_api(settings, "127.0.0.1", int(port), asyncio.Event()))
-        case [port, answers]:
+        case [answers, "--port", port]:
             uvloop.run(bare(int(port), json.loads(answers)))
         case _:
             main()
