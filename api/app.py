@@ -32,6 +32,7 @@ from api.routes import (
     rules,
     scores,
     status,
+    verifications,
     weights,
 )
 from api.settings import ApiSettings
@@ -101,6 +102,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         environments,
         cycles,
         episodes,
+        verifications,
         events,
     )
     for topic in (*topics, evidence, documents):

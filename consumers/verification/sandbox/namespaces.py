@@ -59,6 +59,8 @@ class UnreadablePolicy(ValueError):
 class Namespaces:
     """A `Sandbox`. `probe` says whether it works here."""
 
+    name = "namespaces"
+
     def __init__(self, extra_packages: Sequence[Path] = ()) -> None:
         """`extra_packages`: directories of packages that policies may import, besides numpy."""
         self._extra_packages = tuple(extra_packages)

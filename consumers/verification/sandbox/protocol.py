@@ -59,7 +59,7 @@ class Question(IntEnum):
     """What a policy can be asked, each with the body that a policy server gets by HTTP."""
 
     RESET = 1
-    """`{"task_config": {...}}`, answered with `{"status": "ok"}`."""
+    """`{"task_config": {...}}`, answered with `{"status": "ok"}`, and `"seeded": true` of a policy that states it."""
     ACT = 2
     """`{"obs": {...}}`, answered with `{"action": {...}}`."""
 
@@ -151,6 +151,11 @@ class Session(Protocol):
 
 class Sandbox(Protocol):
     """A way to run hostile code. Nothing of it is left behind when the context ends, however it ends."""
+
+    @property
+    def name(self) -> str:
+        """What it is made of, in a word; events have it."""
+        ...
 
     def run(self, code_dir: Path, limits: Limits) -> AbstractAsyncContextManager[Session]:
         """Loads the policy in `code_dir` (see `runner`), which is never written to.
