@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -26,6 +27,8 @@ class Resources:
     latest: LatestWeights
     trees: SealedTrees
     replays: Replays
+    stopping: asyncio.Event
+    """Set when the process is to end: who waits for something is answered at once."""
 
 
 # Asynchronous although they wait for nothing: the framework would run plain functions in a thread.

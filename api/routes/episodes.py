@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import Log, Models
+from api.http.caching import for_good
 from api.problems import Problem, documented, not_found
 from events.envelope import RecordedEvent
 from events.episodes import (
@@ -169,9 +169,7 @@ RECORDING = "application/octet-stream"
     responses={200: {"content": {RECORDING: {}}}, **documented(404, 409, 503)},
     response_class=Response,
 )
-async def trace(
-    episode_id: Annotated[str, Path(max_length=200)], request: Request, models: Models, log: Log
-) -> Response:
+async def trace(episode_id: Annotated[str, Path(max_length=200)], models: Models, log: Log) -> Response:
     """The recording of one episode, as `sim/record.py` describes it, once its cycle has ended.
 
     Before that other miners may have the same episode before them. Recordings are kept for some days.
@@ -182,10 +180,9 @@ async def trace(
     if recording.body is None:
         kept = f"kept for {recording.kept_hours:g} h, as room allows" if recording.kept_hours else "not kept here"
         raise not_found("trace-gone", f"there is no recording of episode {episode_id}: recordings are {kept}")
-    etag = f'"{hashlib.sha256(recording.body).hexdigest()}"'
-    if request.headers.get("If-None-Match") == etag:
-        return Response(status_code=304, headers={"ETag": etag})
-    return Response(recording.body, media_type=RECORDING, headers={"ETag": etag})
+    answer = Response(recording.body, media_type=RECORDING)
+    for_good(answer)
+    return answer
 
 
 async def _recorded(connection: AsyncConnection, key: EpisodeKey) -> tuple[int, str]:

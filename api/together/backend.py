@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import typer
 
-from api.commands import ApiOptions
+from api.commands import ApiOptions, ClientOptions
 from api.together.roles import Group, check_free, check_servers, scheduling, variables
 from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
@@ -28,6 +28,7 @@ ON_METRICS_PORTS = ("projector", "executor", "scheduler")
 def backend(
     context: typer.Context,
     address: ApiOptions,
+    clients: ClientOptions,
     log: LogOptions,
     database: DatabaseOptions,
     network: NetworkOptions,
@@ -61,7 +62,7 @@ def backend(
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
             scheduled = (network, cycles, scoring, verification, signing, anchoring, webhooks)
-            group = Group(variables(context.obj, *urls, address, *scheduled, executor, tracing, process))
+            group = Group(variables(context.obj, *urls, address, clients, *scheduled, executor, tracing, process))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name, *_metrics_of(name, metrics)))
             await supervisor.until(stop)

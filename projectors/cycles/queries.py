@@ -144,6 +144,13 @@ async def has_ended(connection: AsyncConnection, number: CycleId, *, as_of: int 
     return await connection.scalar(query) is not None
 
 
+async def sealed_at(connection: AsyncConnection, number: CycleId) -> int | None:
+    """The sequence of the cycle's seal. By then each planned episode has its outcome; None if it has none."""
+    query = select(seals.c.sequence).where(seals.c.cycle == number, seals.c.status == "sealed")
+    found: int | None = await connection.scalar(query)
+    return found
+
+
 async def planned_hotkey(connection: AsyncConnection, key: EpisodeKey) -> Hotkey | None:
     """Whose episode this is, if the plan of its cycle holds it."""
     plan = await connection.scalar(select(plans.c.plan).where(plans.c.cycle == key.cycle))
