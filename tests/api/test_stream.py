@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
@@ -116,7 +116,7 @@ async def test_who_comes_back_says_what_it_saw_last(from_log: Api, event_log: Je
         ),
     ],
 )
-async def test_filters(from_log: Api, event_log: JetStreamLog, query: str, wanted) -> None:
+async def test_filters(from_log: Api, event_log: JetStreamLog, query: str, wanted: Callable[[Any], bool]) -> None:
     await write(event_log, facts.discovered(0), facts.discovered(1), *facts.whole_cycle(1))
     async with listening(from_log, f"{PATH}?from_seq=1&{query}") as stream:
         await write(event_log, *facts.whole_cycle(2))

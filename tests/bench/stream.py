@@ -133,7 +133,7 @@ async def bare(port: int) -> None:
         if not length:
             break
         piece = await pieces.readexactly(length)
-        for transport in list(everybody):
+        for transport in everybody:
             transport.write(piece)
     server.close()
 
