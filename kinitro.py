@@ -32,6 +32,17 @@ COMMANDS = (
         "Run one worker process; `executor` keeps several of them running.",
         hidden=True,
     ),
+    Mounted(
+        "verifier",
+        "consumers.verification.commands:verifier",
+        "Run one verifier process; `executor --verification` keeps one running.",
+        hidden=True,
+    ),
+    Mounted(
+        "verify",
+        "consumers.verification.by_hand_command:verify",
+        "Check by hand whether a policy server acts as the committed repository.",
+    ),
     Mounted("projector", "projectors.commands:projector", "Fold the log into the read models, for ever."),
     Mounted(
         "replay",

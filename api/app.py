@@ -28,6 +28,7 @@ from api.routes import (
     scores,
     status,
     stream,
+    verifications,
     weights,
 )
 from api.settings import ApiSettings
@@ -79,6 +80,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         environments,
         cycles,
         episodes,
+        verifications,
         events,
     )
     for topic in (*topics, evidence):

@@ -55,6 +55,14 @@ class AsOf:
         self.response.headers[HEADER] = str(wanted)
         return wanted
 
+    async def place(self, connection: AsyncConnection, *names: str) -> int:
+        """As `sequence`; where the present is asked for, the newest event that all of these have seen.
+
+        So that what several of them say fits together.
+        """
+        wanted = await self.sequence(connection, *names)
+        return await seen_by_all(connection, names) if wanted is None else wanted
+
     async def _wanted(self, connection: AsyncConnection, names: tuple[str, ...]) -> tuple[int, int]:
         if self.at is None:
             assert self.at_seq is not None

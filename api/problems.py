@@ -18,6 +18,7 @@
 | `weights-withheld`                  | 409    | the cycle ended without weights; the detail says why        |
 | `not-yet-scored`                    | 409    | the cycle has no weights yet                                |
 | `cycle-not-ended`                   | 409    | what is asked for follows from all episodes of a cycle      |
+| `no-verification`                   | 404    | no spot check of this miner in this cycle, or not yet       |
 | `no-key`                            | 404    | the backend has announced no key to sign with yet           |
 | `not-signed`                        | 404    | this of the cycle is not signed, or not yet                 |
 | `unknown-event`                     | 404    | the log has no event at this sequence                       |

@@ -14,8 +14,10 @@ import typer
 
 from consumers.simulation.executor import run_executor
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
+from consumers.verification.options import HubOptions
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
 from events.streams import ACK_WAIT_S, TraceLimits
+from events.verification_options import VerificationOptions
 from sim.runtime.surroundings import ensure_process_environment
 
 EXIT_STUCK = 70
@@ -62,7 +64,14 @@ class ExecutorOptions:
 
 
 @options
-def executor(context: typer.Context, log: LogOptions, settings: ExecutorOptions, process: ProcessOptions) -> None:
+def executor(
+    context: typer.Context,
+    log: LogOptions,
+    settings: ExecutorOptions,
+    verification: VerificationOptions,
+    hub: HubOptions,
+    process: ProcessOptions,
+) -> None:
     """Run simulation workers: tasks in, episode outcomes out."""
 
     async def main(stop: asyncio.Event) -> None:
@@ -70,9 +79,14 @@ def executor(context: typer.Context, log: LogOptions, settings: ExecutorOptions,
             at = replace(log, nats_url=url)
             async with open_log(context.obj, at, "executor"):
                 pass  # a server that does not answer is told once, not by every worker
-            os.environ.update(environment(at, settings, process))
-            command = (sys.executable, sys.argv[0], "worker")
-            await run_executor(command, workers=settings.workers or os.cpu_count() or 1, stop=stop)
+            os.environ.update(environment(at, settings, verification, hub, process))
+            program = (sys.executable, sys.argv[0])
+            await run_executor(
+                (*program, "worker"),
+                workers=settings.workers or os.cpu_count() or 1,
+                stop=stop,
+                verifier_command=(*program, "verifier") if verification.verification else None,
+            )
 
     run(main, process.log_level)
 

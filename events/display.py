@@ -150,6 +150,9 @@ def result_view(event: WeightsComputed | WeightsWithheld) -> RenderableType:
         table.add_column(_short(env), justify="right", overflow="fold")
     for name in ("frontier", "points", "weight", "u16"):
         table.add_column(name, justify="right", no_wrap=True)
+    unpaid = any(map(_unpaid_text, event.standings))
+    if unpaid:
+        table.add_column("unpaid", no_wrap=True)
     u16 = _u16_by_uid(event)
     for standing in sorted(event.standings, key=lambda it: (-float(it.weight), -int(it.points), it.uid)):
         rates = (_rate_text(standing, env) for env in event.epsilons)
@@ -163,6 +166,7 @@ def result_view(event: WeightsComputed | WeightsWithheld) -> RenderableType:
             standing.points,
             weight,
             str(u16.get(standing.uid, 0)),
+            *([_unpaid_text(standing)] if unpaid else []),
         )
     if isinstance(event, WeightsWithheld):
         return Group(table, Text(f"weights withheld ({event.reason}): {event.detail}", style="yellow"))
@@ -178,6 +182,11 @@ def _u16_by_uid(event: WeightsComputed | WeightsWithheld) -> dict[Uid, int]:
 def _rate_text(standing: MinerStanding, env: EnvId) -> str:
     tally = standing.tallies[env]
     return f"{tally.successful}/{tally.completed + tally.forfeited}"
+
+
+def _unpaid_text(standing: MinerStanding) -> str:
+    """Why it has no weight, whatever its points."""
+    return ", ".join(name for name in ("moved", "unverified") if getattr(standing, name))
 
 
 def event_line(recorded: RecordedEvent[Event]) -> Text:

@@ -69,6 +69,7 @@ def of_cycle(cycle: CycleId) -> tuple[str, ...]:
         subjects.IDENTITY,
         subjects.RULES,
         subjects.shadows(cycle),
+        subjects.copies(cycle),
     )
 
 

@@ -40,6 +40,10 @@ OPTION_NAMES = {
     "forfeits_in_row_max": "forfeits_in_row",
     "eval_interval_s": "eval_interval",
     "deadline_s": "cycle_deadline",
+    "rate": "verification_rate",
+    "tolerance": "verification_tolerance",
+    "samples": "verification_samples",
+    "within_s": "verification_within",
 }
 """Where an option is called otherwise than the setting."""
 

@@ -130,6 +130,29 @@ class GivenUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Checking:
+    """All episodes have ended, and so many miners are checked, until then at most.
+
+    Which ones is told with their outcomes only: nobody is to know that it is being checked.
+    """
+
+    cycle: CycleId
+    miners: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A check has ended; the reason is `too_late` where nobody had made it in time."""
+
+    cycle: CycleId
+    uid: Uid
+    verdict: str
+    reason: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The cycle is sealed, or abandoned for the stated reason."""
 
@@ -160,6 +183,8 @@ Progress = (
     | Probed
     | TakenBack
     | GivenUp
+    | Checking
+    | Checked
     | Ended
     | Retrying
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,16 +18,18 @@ from events.connection import Connection
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
+from events.verification import InconclusiveReason
+from events.verification_options import VerificationOptions
 from producers.blocks import BlockSource, ClockBlocks
 from producers.cycles.master_key import read_or_create_master_key
 from producers.cycles.scheduler import run_cycle_once, run_scheduler
-from producers.cycles.settings import SchedulerSettings
+from producers.cycles.settings import SchedulerSettings, VerificationSettings
 from producers.discovery.roster import RosterSource, read_roster
 from producers.discovery.source import MinerSource
 from producers.discovery.subtensor import SubtensorBlocks, SubtensorMetagraph
 from producers.discovery.subtensor_source import SubtensorSource
 from producers.options import ChainPlace, CycleOptions, NetworkOptions, told
-from producers.progress import DiscoveryTrouble, LeftOut, Progress, Retrying
+from producers.progress import Checked, DiscoveryTrouble, LeftOut, Progress, Retrying
 from producers.scoring_options import ScoringOptions
 
 GENESIS = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,6 +51,7 @@ class Scheduling:
     home: Path
     versions: dict[str, str]
     """Of everything that affects physics; the caller knows them, for producers do not import the simulator."""
+    verification: VerificationOptions = field(default_factory=VerificationOptions)
 
     def settings(self) -> SchedulerSettings:
         """Validated, with the master key.
@@ -67,6 +70,7 @@ class Scheduling:
                 episodes_per_env=self.cycles.episodes_per_env,
                 terms=self.cycles.terms(),
                 rules=self.scoring.rules(),
+                verification=_verification(self.verification),
                 deadline_s=self.cycles.cycle_deadline,
                 eval_interval_s=self.cycles.eval_interval,
                 master_key=key,
@@ -86,6 +90,18 @@ class Scheduling:
         self.settings()
         if isinstance(place, Path):
             read_roster(place)
+
+
+def _verification(options: VerificationOptions) -> VerificationSettings | None:
+    if not options.verification:
+        return None
+    return VerificationSettings(
+        rate=options.verification_rate,
+        tolerance=options.verification_tolerance,
+        samples=options.verification_samples,
+        on_failure=options.verification_on_failure,
+        within_s=options.verification_within,
+    )
 
 
 async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: CycleId | None) -> None:
@@ -143,5 +159,11 @@ class _Teller:
 
 def _report(progress: Progress) -> None:
     fields = {name: to_jsonable_python(getattr(progress, name)) for name in progress.__dataclass_fields__}
-    tell = log.warning if isinstance(progress, DiscoveryTrouble | LeftOut | Retrying) else log.info
+    tell = log.warning if _is_trouble(progress) else log.info
     tell(type(progress).__name__, **fields)
+
+
+def _is_trouble(progress: Progress) -> bool:
+    if isinstance(progress, Checked):
+        return progress.reason == InconclusiveReason.TOO_LATE
+    return isinstance(progress, DiscoveryTrouble | LeftOut | Retrying)

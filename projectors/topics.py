@@ -7,6 +7,7 @@ from projectors.episodes.project import PROJECTION as EPISODES
 from projectors.miners.project import PROJECTION as MINERS
 from projectors.moments.project import PROJECTION as MOMENTS
 from projectors.projector import Projection
+from projectors.verifications.project import PROJECTION as VERIFICATIONS
 from projectors.weights.project import PROJECTION as WEIGHTS
 
-PROJECTIONS: tuple[Projection, ...] = (CYCLES, EPISODES, MINERS, MOMENTS, WEIGHTS)
+PROJECTIONS: tuple[Projection, ...] = (CYCLES, EPISODES, MINERS, MOMENTS, VERIFICATIONS, WEIGHTS)

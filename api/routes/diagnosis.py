@@ -20,9 +20,12 @@ from api.dependencies import Models
 from api.owners import SEQUENCE_MAX, Owner
 from api.problems import documented, not_found
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
-from events.ids import CycleId
+from events.ids import CycleId, Hotkey
+from events.verification import OnFailure
+from projectors.cycles import queries as cycles
 from projectors.episodes import queries as episodes
 from projectors.miners import file
+from projectors.verifications import queries as verifications
 
 router = APIRouter(prefix="/v1/miners", tags=["miners"])
 
@@ -40,6 +43,21 @@ class LastWord(BaseModel):
     commitment_block: int | None
     code: Annotated[str | None, Field(description="why it was rejected; null where it was not")]
     detail: Annotated[str | None, Field(description="what is wrong with it, and what to do")]
+
+
+class FailedCheck(BaseModel):
+    """The latest conclusive spot check, where it has failed. It may be of a cycle that still runs."""
+
+    cycle_id: int
+    since_cycle: Annotated[int, Field(description="from which on every conclusive check has failed")]
+    reason: str
+    detail: Annotated[str, Field(description="what was expected, what was found")]
+    repo: str
+    revision: Annotated[str, Field(description="as it was committed then")]
+    score: Annotated[float | None, Field(description="how well the actions match, in [0, 1]")]
+    samples: Annotated[str, Field(description="where every action that was compared is")]
+    on_failure: Annotated[OnFailure | None, Field(description="what the rules of that cycle make of it")]
+    remedy: str
 
 
 class Failure(BaseModel):
@@ -66,6 +84,7 @@ class Diagnosis(BaseModel):
 
     hotkey: str
     discovery: LastWord | None
+    verification: Annotated[FailedCheck | None, Field(description="null where no failed spot check stands")]
     cycle_id: int
     uid: int
     completed: int
@@ -100,6 +119,7 @@ async def diagnosis(
         return Diagnosis(
             hotkey=hotkey,
             discovery=None if said is None else LastWord.model_validate(said, from_attributes=True),
+            verification=await _failed_check(connection, hotkey, said),
             cycle_id=number,
             uid=uid,
             completed=sum(isinstance(it, EpisodeCompleted) for it in outcomes),
@@ -111,6 +131,40 @@ async def diagnosis(
         )
 
     return await models.ask(query)
+
+
+async def _failed_check(
+    connection: AsyncConnection, hotkey: Hotkey, said: file.Announced | None
+) -> FailedCheck | None:
+    standing = (await verifications.standings(connection, [hotkey])).get(hotkey)
+    if standing is None or standing.latest.outcome != "failed":
+        return None
+    failed = standing.latest
+    plan = await cycles.plan(connection, failed.cycle) or {}
+    terms = plan.get("verification") or {}
+    return FailedCheck(
+        cycle_id=failed.cycle,
+        since_cycle=standing.since_cycle,
+        reason=failed.reason or "",
+        detail=failed.detail or "",
+        repo=failed.repo,
+        revision=failed.revision,
+        score=failed.score,
+        samples=f"/v1/cycles/{failed.cycle}/verifications/{failed.uid}",
+        on_failure=terms.get("on_failure"),
+        remedy=_remedy(failed, said),
+    )
+
+
+def _remedy(failed: verifications.Check, said: file.Announced | None) -> str:
+    repo, revision = failed.repo, failed.revision
+    if said is not None and said.repo is not None and said.revision is not None:
+        repo, revision = said.repo, said.revision
+    return (
+        "serve the code that you have committed, or commit the code that you serve;"
+        f" `kinitro verify {repo} {revision} ENDPOINT` checks it as we do."
+        " You are checked in every cycle from now on, until a check passes"
+    )
 
 
 def failures(outcomes: Iterable[EpisodeOutcome]) -> list[Failure]:

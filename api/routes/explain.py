@@ -115,6 +115,7 @@ def _standing(standing: weights.Standing) -> MinerStanding:
         points=standing.points,
         weight=standing.weight,
         moved=standing.moved,
+        unverified=standing.unverified,
     )
 
 

@@ -21,11 +21,13 @@ from projectors.episodes.tables import NAME as EPISODES
 from projectors.miners import file
 from projectors.miners.file import Announced, Decision, Planned, Weighed
 from projectors.miners.tables import NAME as MINERS
+from projectors.verifications.queries import Check
+from projectors.verifications.tables import NAME as VERIFICATIONS
 from projectors.weights.tables import NAME as WEIGHTS
 
 router = APIRouter(prefix="/v1/miners", tags=["miners"])
 
-SOURCES = (MINERS, CYCLES, EPISODES, WEIGHTS)
+SOURCES = (MINERS, CYCLES, EPISODES, VERIFICATIONS, WEIGHTS)
 
 
 class Entry(Part):
@@ -42,6 +44,9 @@ class Entry(Part):
         "completed",
         "forfeited",
         "abandoned",
+        "verification_passed",
+        "verification_failed",
+        "verification_inconclusive",
         "weights_computed",
         "weights_withheld",
     ]
@@ -58,12 +63,17 @@ class Entry(Part):
     success: bool | None = None
     code: Annotated[
         str | None,
-        Field(description="why it was forfeited or abandoned, no weights were given, or a commitment was rejected"),
+        Field(
+            description="why it was forfeited or abandoned, a spot check did not pass, no weights were given, or a"
+            " commitment was rejected"
+        ),
     ] = None
     detail: str | None = None
     on_frontier: bool | None = None
     points: str | None = None
     weight: Annotated[str | None, Field(description="the exact decimal")] = None
+    moved: Annotated[bool | None, Field(description="no weight: it no longer held its uid")] = None
+    unverified: Annotated[bool | None, Field(description="no weight: it failed a spot check")] = None
 
     @classmethod
     def of(cls, decision: Decision) -> Entry:
@@ -72,10 +82,24 @@ class Entry(Part):
                 return cls.model_validate(decision)
             case Planned():
                 return cls(kind="planned", cycle_id=decision.cycle, **_common(decision), block=decision.block)
+            case Check():
+                return cls._checked(decision)
             case Weighed():
                 return cls._weighed(decision)
             case _:
                 return cls._outcome(decision.sequence, decision.time, decision.event)
+
+    @classmethod
+    def _checked(cls, decision: Check) -> Entry:
+        return cls(
+            kind=f"verification_{decision.outcome}",
+            **_common(decision),
+            repo=decision.repo,
+            revision=decision.revision,
+            cycle_id=decision.cycle,
+            code=decision.reason,
+            detail=decision.detail,
+        )
 
     @classmethod
     def _weighed(cls, decision: Weighed) -> Entry:
@@ -89,6 +113,8 @@ class Entry(Part):
             on_frontier=decision.on_frontier,
             points=decision.points,
             weight=decision.weight,
+            moved=decision.moved,
+            unverified=decision.unverified,
         )
 
     @classmethod
@@ -130,7 +156,7 @@ async def history(
     limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 100,
     cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="`next_cursor` of the page before")] = None,
 ) -> HistoryPage:
-    """All that was decided about a hotkey: commitments, plans, outcomes, weights; the newest first.
+    """All that was decided about a hotkey: commitments, plans, outcomes, spot checks, weights; the newest first.
 
     The header `Kinitro-Sequence` names the newest event that was looked at.
     """
@@ -151,5 +177,5 @@ async def history(
     )
 
 
-def _common(decision: Planned | Weighed) -> dict[str, object]:
+def _common(decision: Planned | Check | Weighed) -> dict[str, object]:
     return {"sequence": decision.sequence, "time": decision.time, "uid": decision.uid}

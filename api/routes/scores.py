@@ -38,6 +38,10 @@ class Standing(BaseModel):
     hotkey: str
     points: str
     weight: str
+    moved: Annotated[bool, Field(description="it no longer held its uid when the cycle ended: it has no weight")]
+    unverified: Annotated[
+        bool, Field(description="it failed a spot check, and none has passed since: it has no weight")
+    ]
     episodes: Annotated[dict[str, EpisodeCounts], Field(description="environment -> counts")]
 
 
@@ -121,5 +125,7 @@ def _standing(standing: queries.Standing) -> Standing:
         hotkey=standing.hotkey,
         points=standing.points,
         weight=standing.weight,
+        moved=standing.moved,
+        unverified=standing.unverified,
         episodes={env: EpisodeCounts.model_validate(tally) for env, tally in standing.tallies.items()},
     )

@@ -13,6 +13,7 @@ from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
 from events.cli import LogOptions, ProcessOptions, options, run
+from events.verification_options import VerificationOptions
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
 from projectors.commands import DatabaseOptions
@@ -28,6 +29,7 @@ def backend(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    verification: VerificationOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
     executor: ExecutorOptions,
@@ -36,7 +38,7 @@ def backend(
     """Run everything in one supervised group, until Ctrl-C."""
 
     async def main(stop: asyncio.Event) -> None:
-        scheduling(context.obj, network, cycles, scoring).check()
+        scheduling(context.obj, network, cycles, scoring, verification).check()
         signing.key(context.obj.home)
         anchoring.chain(network.network, network.netuid, network.chain_endpoint)
         check_free(address)
@@ -47,7 +49,7 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, signing, anchoring, executor, process)
+            settings = (address, network, cycles, scoring, verification, signing, anchoring, executor, process)
             group = Group(variables(context.obj, *urls, *settings))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name))

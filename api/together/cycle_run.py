@@ -18,6 +18,7 @@ from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.log import EventLog
 from events.newest import newest_cycle
+from events.verification_options import VerificationOptions
 from producers.cycles.results import signed
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
@@ -32,6 +33,7 @@ def run_cycle(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    verification: VerificationOptions,
     signing: SigningOptions,
     executor: ExecutorOptions,
     process: ProcessOptions,
@@ -43,12 +45,12 @@ def run_cycle(
     """
 
     async def main(stop: asyncio.Event) -> None:
-        scheduling(context.obj, network, cycles, scoring).check()
+        scheduling(context.obj, network, cycles, scoring, verification).check()
         signing.key(context.obj.home)
         alone = log.nats_url is None and not is_running("nats", context.obj.home)
         async with context.obj.nats(log.nats_url) as nats_url, Supervisor() as supervisor:
             at = replace(log, nats_url=nats_url)
-            settings = (at, network, cycles, scoring, signing, executor, process)
+            settings = (at, network, cycles, scoring, verification, signing, executor, process)
             group = Group(variables(context.obj, *settings), output=context.obj.home / "logs")
             if alone:
                 await supervisor.start(group.role("executor"))

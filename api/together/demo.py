@@ -21,6 +21,7 @@ from api.together.roles import Group, check_free, variables
 from consumers.commands import ExecutorOptions
 from events import display
 from events.cli import LogOptions, options, run, until
+from events.verification_options import VerificationOptions
 from producers.options import CycleOptions, NetworkOptions
 from projectors.commands import DatabaseOptions
 from sim.experts import PolicyKind
@@ -101,7 +102,8 @@ def _demo_options(roster: Path, episodes: int) -> tuple[object, ...]:
         observation_profile="state/1",
         action_timeout_ms=ACT_DEADLINE_MS,
     )
-    return NetworkOptions(network="local", roster=roster), cycles
+    # Nobody has committed these policies anywhere, so nobody could compare them with anything.
+    return NetworkOptions(network="local", roster=roster), cycles, VerificationOptions(verification=False)
 
 
 def _demo_ports(path: Path) -> dict[PolicyKind, int]:

@@ -13,6 +13,7 @@ from api.commands import ApiOptions
 from api.server import listening
 from api.together.home import Home
 from events.cli import LogOptions, environment, open_log
+from events.verification_options import VerificationOptions
 from producers.options import CycleOptions, NetworkOptions
 from producers.scheduling import Scheduling
 from producers.scoring_options import ScoringOptions
@@ -46,11 +47,17 @@ def variables(home: Home, *groups: object) -> dict[str, str]:
     return {"KINITRO_HOME": str(home.home), **environment(*groups)}
 
 
-def scheduling(home: Home, network: NetworkOptions, cycles: CycleOptions, scoring: ScoringOptions) -> Scheduling:
+def scheduling(
+    home: Home,
+    network: NetworkOptions,
+    cycles: CycleOptions,
+    scoring: ScoringOptions,
+    verification: VerificationOptions,
+) -> Scheduling:
     for env in cycles.environment_ids():
         find(env)
     find_profile(cycles.observation_profile)
-    return Scheduling(network, cycles, scoring, home.home, versions())
+    return Scheduling(network, cycles, scoring, home.home, versions(), verification)
 
 
 def check_free(address: ApiOptions) -> None:

@@ -22,6 +22,7 @@ from events.connection import Connection
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.keys import SigningKey
+from events.verification_options import VerificationOptions
 from producers.cycles.results import signed
 from producers.options import CycleOptions, NetworkOptions
 from producers.scheduling import Scheduling, schedule
@@ -50,6 +51,7 @@ def scheduler(
     network: NetworkOptions,
     cycles: CycleOptions,
     scoring: ScoringOptions,
+    verification: VerificationOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
     process: ProcessOptions,
@@ -60,7 +62,7 @@ def scheduler(
     """Discover miners, conduct cycles, score those that are sealed, and sign what came out."""
 
     async def main(stop: asyncio.Event) -> None:
-        work = scheduling(context.obj, network, cycles, scoring)
+        work = scheduling(context.obj, network, cycles, scoring, verification)
         work.check()
         key = signing.key(context.obj.home)
         anchors = Anchors(

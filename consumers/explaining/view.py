@@ -31,7 +31,7 @@ def view(it: Explanation) -> RenderableType:
     won = [Text(f"won {{{', '.join(subset)}}}", style="green") for subset in it.subsets.largest_won[:EXAMPLES]]
     lines: list[RenderableType] = [
         head,
-        *_moved(it),
+        *_unpaid(it),
         points,
         *_disagreement(it),
         _table(it),
@@ -45,10 +45,13 @@ def _best(it: Explanation) -> str:
     return "this miner" if it.points.most_of == it.miner else f"uid {it.points.most_of.uid}"
 
 
-def _moved(it: Explanation) -> list[Text]:
-    if not it.weight.moved:
-        return []
-    return [Text("no weight: its hotkey no longer held the uid when the cycle ended", style="bold red")]
+def _unpaid(it: Explanation) -> list[Text]:
+    why = []
+    if it.weight.moved:
+        why.append("its hotkey no longer held the uid when the cycle ended")
+    if it.weight.unverified_since is not None:
+        why.append(f"it failed its spot check in cycle {it.weight.unverified_since}")
+    return [Text(f"no weight: {reason}", style="bold red") for reason in why]
 
 
 def _disagreement(it: Explanation) -> list[Text]:

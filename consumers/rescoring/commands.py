@@ -77,4 +77,4 @@ async def run_rescore(cycle: CycleId, source: CycleSource, other: RulesFile) -> 
     plan = cast("CyclePlanned", fold.one[CyclePlanned].recorded.event)
     published = cast("WeightsComputed | WeightsWithheld", fold.weights.recorded.event)
     rules = other.over(plan.rules)
-    return await asyncio.to_thread(rescored, plan, fold.episodes.tallies(), published, rules, fold.moved)
+    return await asyncio.to_thread(rescored, plan, fold.episodes.tallies(), published, rules, fold.unpaid)

@@ -13,14 +13,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
+from consumers.scoring.drawn import not_as_drawn
+from consumers.scoring.unpaid import Unpaid
 from events import subjects
 from events.codec import decode, decode_as
-from events.cycles import CyclePlanned, CycleSealed, OutcomeCounts
+from events.cycles import CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
 from events.ids import CycleId, EpisodeKey, Uid
 from events.log import EventLog, Stored
 from events.merkle import MerkleTree
 from events.metagraph import SlotsChecked
+from events.verification import VerificationOutcome, unverified
 
 
 class EvidenceRefused(Exception):
@@ -29,11 +32,18 @@ class EvidenceRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A plan and one outcome for each of its episodes, in log order; and who of the plan lost its uid meanwhile."""
+    """A plan and one outcome for each of its episodes, in log order."""
 
     plan: CyclePlanned
     outcomes: tuple[EpisodeOutcome, ...]
+    checks: tuple[VerificationOutcome, ...] = ()
+    """One for each miner that was to be checked."""
     moved: frozenset[Uid] = frozenset()
+    """Who of the plan lost its uid meanwhile."""
+
+    @property
+    def unpaid(self) -> Unpaid:
+        return Unpaid(self.moved, unverified(self.plan.verification, self.checks))
 
 
 async def read_evidence(log: EventLog, seal: CycleSealed) -> Evidence:
@@ -59,7 +69,7 @@ def check_evidence(leaves: Sequence[Stored], seal: CycleSealed) -> Evidence:
 
     Raises:
         EvidenceRefused: their number, their hash, the outcomes' count or the plan's promises differ from the seal, or
-            the slots that were checked are not the plan's.
+            the spot checks or the slots that were checked are not the plan's.
         CodecError: an event cannot be read.
     """
     _check_tree(leaves, seal)
@@ -70,9 +80,12 @@ def check_evidence(leaves: Sequence[Stored], seal: CycleSealed) -> Evidence:
     outcomes = tuple(event for event in events if isinstance(event, EpisodeOutcome))
     _check_outcomes(plans[0], outcomes, seal)
     _check_secret(plans[0], seal)
+    checks = tuple(event for event in events if isinstance(event, VerificationOutcome))
+    _check_drawn(plans[0], [event for event in events if isinstance(event, CycleSeeded)], checks, seal)
     checked = [event for event in events if isinstance(event, SlotsChecked)]
     _check_slots(plans[0], checked)
-    return Evidence(plans[0], outcomes, frozenset(uid for slots in checked for uid in slots.moved))
+    moved = frozenset(uid for slots in checked for uid in slots.moved)
+    return Evidence(plans[0], outcomes, checks, moved)
 
 
 async def read_abandoned(log: EventLog, cycle: CycleId) -> Evidence:
@@ -124,6 +137,17 @@ def _check_outcomes(plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome], seal
         some = ", ".join(sorted(key.id for key in different)[:3])
         raise EvidenceRefused(
             f"cycle {seal.cycle}: {len(different)} episodes are planned or have an outcome, but not both: {some}"
+        )
+
+
+def _check_drawn(
+    plan: CyclePlanned, seeds: Sequence[CycleSeeded], checks: Sequence[VerificationOutcome], seal: CycleSealed
+) -> None:
+    seeded = seeds[0] if seeds else None
+    if (first := next(not_as_drawn(plan, seeded, seal.secret, checks), None)) is not None:
+        raise EvidenceRefused(
+            f"cycle {plan.cycle}, spot checks, uid {first.uid}: the plan and the revealed secret ask for"
+            f" {first.expected}, the log has {first.found}"
         )
 
 

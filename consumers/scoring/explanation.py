@@ -37,7 +37,7 @@ from consumers.scoring.rates import Rate
 from consumers.scoring.subsets import worth
 from consumers.scoring.weighing import contenders
 from events.cycles import CyclePlanned
-from events.ids import EnvId, Uid
+from events.ids import CycleId, EnvId, Uid
 from events.rules import PointScheme
 from events.weights import MinerStanding
 
@@ -104,7 +104,16 @@ class _Explaining:
             miners=len(self.standings),
             temperature=f"{self.plan.rules.temperature:f}",
             moved=self.standing.moved,
+            unverified_since=self._unverified_since(),
         )
+
+    def _unverified_since(self) -> CycleId | None:
+        """Who is not suspended by the plan has failed in this very cycle."""
+        if not self.standing.unverified:
+            return None
+        suspended = self.plan.verification.suspended if self.plan.verification else ()
+        failed_in = {it.uid: it.failed_in for it in suspended}
+        return failed_in.get(self.standing.uid, self.plan.cycle)
 
     def _points(self) -> Points:
         best = max(self.contest.miners, key=lambda it: (int(self.standings[it.uid].points), -it.uid))

@@ -122,7 +122,7 @@ class Points(Value):
 class Weight(Value):
     """weight = exp((points - most) / temperature), divided by the sum of the same over all miners.
 
-    Who has `moved` is none of them.
+    Who has `moved`, or is unverified, is none of them.
     """
 
     weight: str
@@ -133,6 +133,12 @@ class Weight(Value):
     moved: Annotated[
         bool, Field(description="it no longer held its uid when the cycle ended: no weight, whatever its points")
     ] = False
+    unverified_since: Annotated[
+        CycleId | None,
+        Field(
+            description="in which cycle it failed a spot check; none has passed since: no weight, whatever its points"
+        ),
+    ] = None
 
 
 class Dominator(Value):

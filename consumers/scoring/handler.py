@@ -7,17 +7,20 @@ import asyncio
 import structlog
 
 from consumers.catching_up import CatchingUp, run_catching_up
+from consumers.scoring.copies import actions_of, copies_found, digests_of
 from consumers.scoring.evidence import Evidence, read_abandoned, read_evidence
+from consumers.scoring.known_files import KnownFiles
 from consumers.scoring.rates import tally
 from consumers.scoring.shadow import shadows
 from consumers.scoring.weighing import weigh
 from events import subjects
 from events.announced_rules import read_announced
 from events.codec import decode, draft
+from events.copies import CopiesFound
 from events.cycles import CycleAbandoned, CycleSealed
 from events.envelope import RecordedEvent
 from events.event import Event
-from events.log import Conflict
+from events.log import Conflict, EventLog
 from events.rule_changes import ShadowScored
 from events.weights import WeightsComputed, WeightsWithheld
 
@@ -25,7 +28,7 @@ SOURCE = "/kinitro/scoring"
 DURABLE = "scoring"
 
 Ended = CycleSealed | CycleAbandoned
-Result = WeightsComputed | WeightsWithheld | ShadowScored
+Result = WeightsComputed | WeightsWithheld | CopiesFound | ShadowScored
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -35,7 +38,7 @@ class WeightsDisagree(Exception):
 
 
 class Scoring(CatchingUp):
-    """Computes the weights of every cycle that has ended, and what announced rules would have given.
+    """Computes the weights of every cycle that has ended, what announced rules would have given, and finds copies.
 
     Raises, beside what `catch_up` does:
         EvidenceRefused: a cycle's events are not what its seal says.
@@ -44,14 +47,19 @@ class Scoring(CatchingUp):
 
     durable, subject, title = DURABLE, subjects.SEALS, "seals"
 
+    def __init__(self, events: EventLog) -> None:
+        super().__init__(events)
+        self._files = KnownFiles(events)
+
     async def _settle(self, recorded: RecordedEvent[Event]) -> None:
         ended = recorded.event
         assert isinstance(ended, Ended), f"a {ended.type} stands at {recorded.subject}"
         if await self._events.last(subjects.weights(ended.cycle)) is not None:
             return
         evidence = await self._evidence(ended)
-        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended, evidence.moved)
-        await self._append(recorded, weights, *await self._shadows(evidence))
+        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended, evidence.unpaid)
+        copies = await self._copies(evidence, recorded) if isinstance(ended, CycleSealed) else []
+        await self._append(recorded, weights, *copies, *await self._shadows(evidence))
         log.info(weights.type, cycle=weights.cycle, **_summary(weights))
 
     async def _evidence(self, ended: Ended) -> Evidence:
@@ -67,11 +75,21 @@ class Scoring(CatchingUp):
         assert stored is not None, "it was read just now"
         announced = [it.event for it in await read_announced(self._events) if it.sequence < stored.sequence]
         return await asyncio.to_thread(
-            lambda: shadows(plan, tally(plan, evidence.outcomes), announced, evidence.moved)
+            lambda: shadows(plan, tally(plan, evidence.outcomes), announced, evidence.unpaid)
         )
 
+    async def _copies(self, evidence: Evidence, sealed: RecordedEvent[Event]) -> list[CopiesFound]:
+        """Of what a root covers: of an abandoned cycle none are told."""
+        plan, checks = evidence.plan, evidence.checks
+        digests = [digest for check in checks for digest in digests_of(check)]
+        known = await self._files.before(plan.cycle, sealed.sequence, digests)
+        found = await asyncio.to_thread(
+            lambda: copies_found(plan, actions_of(plan, evidence.outcomes), checks, known)
+        )
+        return [found] if found else []
+
     async def _append(self, cause: RecordedEvent[Event], *results: Result) -> None:
-        """All at once, so that whoever sees weights sees their shadows too; or finds there what they have to be."""
+        """All at once, so that who sees weights sees what belongs to them; or finds there what they have to be."""
         try:
             await self._events.append([draft(cause.envelope.follow(event, source=SOURCE)) for event in results])
         except Conflict:

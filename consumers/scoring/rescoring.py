@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from consumers.scoring.rates import Tallies
-from consumers.scoring.standings import NOBODY
+from consumers.scoring.unpaid import NOBODY, Unpaid
 from consumers.scoring.weighing import Weighed, weigh_under
 from events.cycles import CyclePlanned
 from events.ids import CycleId, Hotkey, Uid
@@ -53,13 +53,13 @@ def rescore(
     tallies: Tallies,
     published: WeightsComputed | WeightsWithheld,
     rules: ScoringRules,
-    moved: Set[Uid] = NOBODY,
+    unpaid: Unpaid = NOBODY,
 ) -> Rescored:
     """What `rules` make of how the cycle's episodes ended, beside what its own have made of it.
 
-    Those who `moved` get no weight under either.
+    The `unpaid` get no weight under either.
     """
-    was, other = _as_weighed(published), weigh_under(rules, plan, tallies, moved)
+    was, other = _as_weighed(published), weigh_under(rules, plan, tallies, unpaid)
     then, now = _results(was), _results(other)
     miners = [MinerRescored(it.uid, it.hotkey, then.get(it.uid), now.get(it.uid)) for it in plan.roster]
     return Rescored(

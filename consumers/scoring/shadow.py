@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 
 from consumers.scoring.rates import Tallies
-from consumers.scoring.standings import NOBODY
+from consumers.scoring.unpaid import NOBODY, Unpaid
 from consumers.scoring.weighing import weigh_under
 from events.cycles import CyclePlanned
-from events.ids import Uid
 from events.rule_changes import RulesAnnounced, ShadowScored, pending
 
 
 def shadows(
-    plan: CyclePlanned, tallies: Tallies, announced: Iterable[RulesAnnounced], moved: Set[Uid] = NOBODY
+    plan: CyclePlanned, tallies: Tallies, announced: Iterable[RulesAnnounced], unpaid: Unpaid = NOBODY
 ) -> list[ShadowScored]:
     """The cycle under the rules of each announcement that does not count in it, the next one first.
 
     `announced` are those in the log before the plan: what comes later is for the next cycle.
     """
-    return [shadow(plan, tallies, rules, moved) for rules in pending(plan.cycle, [*announced])]
+    return [shadow(plan, tallies, rules, unpaid) for rules in pending(plan.cycle, [*announced])]
 
 
-def shadow(plan: CyclePlanned, tallies: Tallies, announced: RulesAnnounced, moved: Set[Uid] = NOBODY) -> ShadowScored:
+def shadow(plan: CyclePlanned, tallies: Tallies, announced: RulesAnnounced, unpaid: Unpaid = NOBODY) -> ShadowScored:
     """The cycle under the rules of one."""
-    weighed = weigh_under(announced.rules, plan, tallies, moved)
+    weighed = weigh_under(announced.rules, plan, tallies, unpaid)
     return ShadowScored(
         cycle=plan.cycle,
         rules_from_cycle=announced.cycle,

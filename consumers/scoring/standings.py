@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,6 +12,7 @@ from consumers.scoring.margins import Margin, RateGrid
 from consumers.scoring.rates import Rate
 from consumers.scoring.subsets import claims, points
 from consumers.scoring.thresholds import gap
+from consumers.scoring.unpaid import NOBODY, Unpaid
 from consumers.scoring.weights import NO_WEIGHT, softmax, u16
 from events.ids import Uid
 from events.rules import ScoringRules
@@ -45,14 +46,11 @@ class Standings:
     """The weights as integers summing to 65535; empty with them."""
 
 
-NOBODY: frozenset[Uid] = frozenset()
-
-
-def score(contenders: Sequence[Contender], planned: int, rules: ScoringRules, moved: Set[Uid] = NOBODY) -> Standings:
+def score(contenders: Sequence[Contender], planned: int, rules: ScoringRules, unpaid: Unpaid = NOBODY) -> Standings:
     """The standings of a cycle with `planned` episodes for each miner on each environment.
 
-    Those who `moved` have lost their uids since: they get no weight, and are rivals all the same. A miner's result
-    does not depend on the order of the contenders: ties that concern digits go by uid.
+    The `unpaid` get no weight, and are rivals all the same. A miner's result does not depend on the order of the
+    contenders: ties that concern digits go by uid.
 
     Time: a fraction of a second for 256 miners on 50 environments as they come. Counting subsets is #P-hard, and more
     than a hundred miners who agree on their rates can make it minutes: see `hitting_sets`.
@@ -62,7 +60,7 @@ def score(contenders: Sequence[Contender], planned: int, rules: ScoringRules, mo
     """
     epsilons = epsilons_of(contenders, planned, rules)
     earned = points_of(contenders, rules)
-    weights, weights_u16 = weights_of(contenders, earned, rules, moved)
+    weights, weights_u16 = weights_of(contenders, earned, rules, unpaid)
     return Standings(epsilons, frontier_of(contenders, epsilons), earned, weights, weights_u16)
 
 
@@ -113,14 +111,14 @@ def _gaps(columns: Sequence[Sequence[Rate]], rules: ScoringRules) -> list[list[M
 
 
 def weights_of(
-    contenders: Sequence[Contender], earned: Sequence[int], rules: ScoringRules, moved: Set[Uid] = NOBODY
+    contenders: Sequence[Contender], earned: Sequence[int], rules: ScoringRules, unpaid: Unpaid = NOBODY
 ) -> tuple[list[Decimal], list[int]]:
-    """The last: weights and u16 weights, both empty where nobody but those who `moved` has points.
+    """The last: weights and u16 weights, both empty where nobody but the `unpaid` has points.
 
-    The others share as if those who moved were not there. Where remainders are equal, the lower uid gets the last
+    The others share as if these were not there. Where remainders are equal, the lower uid gets the last
     unit.
     """
-    paid = [place for place in range(len(contenders)) if contenders[place].uid not in moved]
+    paid = [place for place in range(len(contenders)) if contenders[place].uid not in unpaid]
     if not any(earned[place] for place in paid):
         return [], []
     paid.sort(key=lambda place: contenders[place].uid)

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from consumers.scoring.rates import Rate, Tallies, tally
-from consumers.scoring.standings import NOBODY, Contender, Standings, score
+from consumers.scoring.standings import Contender, Standings, score
+from consumers.scoring.unpaid import NOBODY, Unpaid
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.episodes import EpisodeOutcome
-from events.ids import EnvId, Uid
+from events.ids import EnvId
 from events.rule_changes import Withheld
 from events.rules import ScoringRules
 from events.weights import MinerStanding, WeightsComputed, WeightsU16, WeightsWithheld, WithheldReason
 
 NO_POINTS = "no miner won any subset of environments"
 SLOTS_MOVED = "no miner that won a subset of environments still held its uid at the end of the cycle"
+UNVERIFIED = "each miner that won a subset of environments failed a spot check and passed none since, or lost its uid"
 
 
 def weigh(
     plan: CyclePlanned,
     outcomes: Sequence[EpisodeOutcome],
     ended: CycleSealed | CycleAbandoned,
-    moved: Set[Uid] = NOBODY,
+    unpaid: Unpaid = NOBODY,
 ) -> WeightsComputed | WeightsWithheld:
     """The weights that follow from one outcome for each planned episode, or why there are none.
 
-    Those who `moved` no longer held their uids at the end: they keep their results, and get no weight.
+    The `unpaid` keep their results, and get no weight.
     """
     if isinstance(ended, CycleAbandoned):
         detail = f"the cycle was abandoned: {ended.detail}"[:500]
         weighed = Weighed.none(WithheldReason.CYCLE_ABANDONED, detail)
     else:
-        weighed = _weighed(plan, tally(plan, outcomes), plan.rules, moved)
+        weighed = _weighed(plan, tally(plan, outcomes), plan.rules, unpaid)
     if weighed.weights_u16 is None or isinstance(ended, CycleAbandoned):
         return _withheld(plan, weighed)
     return WeightsComputed(
@@ -61,7 +63,7 @@ class Weighed:
         return cls({}, (), None, Withheld(reason=reason, detail=detail))
 
 
-def weigh_under(rules: ScoringRules, plan: CyclePlanned, tallies: Tallies, moved: Set[Uid] = NOBODY) -> Weighed:
+def weigh_under(rules: ScoringRules, plan: CyclePlanned, tallies: Tallies, unpaid: Unpaid = NOBODY) -> Weighed:
     """What other rules than the plan's would have made of how its episodes ended."""
     counted = sum(it.completed + it.forfeited for of_miner in tallies.values() for it in of_miner.values())
     if counted < rules.coverage_min * plan.episodes_planned:
@@ -69,26 +71,32 @@ def weigh_under(rules: ScoringRules, plan: CyclePlanned, tallies: Tallies, moved
             f"{counted} of {plan.episodes_planned} episodes could be counted, the rules ask for {rules.coverage_min}"
         )
         return Weighed.none(WithheldReason.CYCLE_ABANDONED, detail)
-    return _weighed(plan, tallies, rules, moved)
+    return _weighed(plan, tallies, rules, unpaid)
 
 
-def _weighed(plan: CyclePlanned, tallies: Tallies, rules: ScoringRules, moved: Set[Uid]) -> Weighed:
+def _weighed(plan: CyclePlanned, tallies: Tallies, rules: ScoringRules, unpaid: Unpaid) -> Weighed:
     if not plan.roster:
         return Weighed.none(WithheldReason.NO_MINERS, "the plan has no miners")
-    result = score(contenders(plan, tallies), plan.episodes_per_environment, rules, moved)
+    result = score(contenders(plan, tallies), plan.episodes_per_environment, rules, unpaid)
     epsilons = {env: text(epsilon.decimal()) for env, epsilon in zip(plan.environments, result.epsilons, strict=True)}
-    standings = _standings(plan, tallies, result, moved)
+    standings = _standings(plan, tallies, result, unpaid)
     if not result.weights:
-        return Weighed(epsilons, standings, None, why_withheld(result.points))
+        return Weighed(epsilons, standings, None, why_withheld(plan, result.points, unpaid))
     uids = tuple(entry.uid for entry in plan.roster)
     return Weighed(epsilons, standings, WeightsU16(uids=uids, values=tuple(result.weights_u16)), None)
 
 
-def why_withheld(points: Sequence[int]) -> Withheld:
-    """Why a cycle with miners gives no weights: nobody has points, or nobody that has any may be paid."""
-    if any(points):
+def why_withheld(plan: CyclePlanned, points: Sequence[int], unpaid: Unpaid) -> Withheld:
+    """Why a cycle with miners gives no weights: nobody has points, or nobody that has any may be paid.
+
+    `points`: in the order of the roster.
+    """
+    ahead = [entry.uid for entry, earned in zip(plan.roster, points, strict=True) if earned]
+    if not ahead:
+        return Withheld(reason=WithheldReason.NO_POINTS, detail=NO_POINTS)
+    if unpaid.unverified.isdisjoint(ahead):
         return Withheld(reason=WithheldReason.SLOTS_MOVED, detail=SLOTS_MOVED)
-    return Withheld(reason=WithheldReason.NO_POINTS, detail=NO_POINTS)
+    return Withheld(reason=WithheldReason.UNVERIFIED, detail=UNVERIFIED)
 
 
 def contenders(plan: CyclePlanned, tallies: Tallies) -> list[Contender]:
@@ -103,7 +111,7 @@ def contenders(plan: CyclePlanned, tallies: Tallies) -> list[Contender]:
     ]
 
 
-def _standings(plan: CyclePlanned, tallies: Tallies, result: Standings, moved: Set[Uid]) -> tuple[MinerStanding, ...]:
+def _standings(plan: CyclePlanned, tallies: Tallies, result: Standings, unpaid: Unpaid) -> tuple[MinerStanding, ...]:
     weights = result.weights or [Decimal(0)] * len(plan.roster)
     return tuple(
         MinerStanding(
@@ -113,7 +121,8 @@ def _standings(plan: CyclePlanned, tallies: Tallies, result: Standings, moved: S
             on_frontier=on_frontier,
             points=str(points),
             weight=text(weight),
-            moved=entry.uid in moved,
+            moved=entry.uid in unpaid.moved,
+            unverified=entry.uid in unpaid.unverified,
         )
         for entry, on_frontier, points, weight in zip(
             plan.roster, result.on_frontier, result.points, weights, strict=True

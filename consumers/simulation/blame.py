@@ -24,10 +24,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from events.episodes import FailureCode
-from sim.episode import EpisodeForfeit
 from sim.policy import Doubt
+
+
+class Failure(Protocol):
+    """What a policy did not do: a forfeit, or one call that failed."""
+
+    @property
+    def detail(self) -> str: ...
+
+    @property
+    def doubt(self) -> Doubt: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +77,17 @@ class TryAgain:
     detail: str
 
 
-def verdict(
-    forfeit: EpisodeForfeit, check: Check, earlier: Sequence[FailureCode], *, attempts_max: int
-) -> Blame | TryAgain:
+def verdict(failure: Failure, check: Check, earlier: Sequence[FailureCode], *, attempts_max: int) -> Blame | TryAgain:
     """By the table above. `earlier`: how the earlier attempts at the episode failed."""
-    if forfeit.doubt is Doubt.NONE:
-        return Blame(forfeit.detail)
-    if forfeit.doubt is Doubt.FELL_SILENT:
+    if failure.doubt is Doubt.NONE:
+        return Blame(failure.detail)
+    if failure.doubt is Doubt.FELL_SILENT:
         if check.broken:
-            return TryAgain(f"{forfeit.detail}; {check}: it may be our own network")
-        return Blame(forfeit.detail)
+            return TryAgain(f"{failure.detail}; {check}: it may be our own network")
+        return Blame(failure.detail)
     if not check.works:
-        return TryAgain(f"{forfeit.detail}; {check}")
+        return TryAgain(f"{failure.detail}; {check}")
     seen_before = FailureCode.OUR_NETWORK in earlier
     if seen_before or len(earlier) + 1 >= attempts_max:
-        return Blame(f"{forfeit.detail}{', as in an earlier attempt' if seen_before else ''}; {check}")
-    return TryAgain(f"{forfeit.detail}; {check}: another attempt decides")
+        return Blame(f"{failure.detail}{', as in an earlier attempt' if seen_before else ''}; {check}")
+    return TryAgain(f"{failure.detail}; {check}: another attempt decides")

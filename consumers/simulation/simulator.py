@@ -7,13 +7,11 @@ from functools import partial
 
 from consumers.simulation.network import OwnNetwork
 from consumers.simulation.outcomes import SETUP_ALLOWANCE_S, EpisodeOverdue, wall_clock_max_s
+from consumers.simulation.thread import STUCK_S, is_stuck
 from events.tasks import EpisodeTask
 from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, run_episode
 from sim.http.policy import HttpPolicy
 from sim.stage import SimulationThread
-
-STUCK_S = 30.0
-"""How long the simulation thread may be silent before it is taken to be stuck."""
 
 
 class Simulator:
@@ -50,7 +48,8 @@ class Simulator:
         except TimeoutError as error:
             if not clock.expired():
                 raise
-            await self._check_thread()
+            if await is_stuck(self._stage, self._stuck_s):
+                self.stuck.set()
             raise EpisodeOverdue(
                 f"the episode did not end within {limit_s:.0f} s, which is more than the policy's deadlines allow it:"
                 " this machine is overloaded, or the simulation hangs"
@@ -64,13 +63,6 @@ class Simulator:
         )
         async with policy:
             return await run_episode(spec_of(task), policy, self._stage)
-
-    async def _check_thread(self) -> None:
-        try:
-            async with asyncio.timeout(self._stuck_s):
-                await self._stage.run(int)
-        except TimeoutError:
-            self.stuck.set()
 
 
 def spec_of(task: EpisodeTask) -> EpisodeSpec:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -15,17 +13,15 @@ from consumers.intake import Intake, broker_for, started
 from consumers.simulation.handler import EpisodeHandler
 from consumers.simulation.recording import TraceKeeper
 from consumers.simulation.simulator import Simulator
+from consumers.simulation.thread import either, simulation_thread
 from events.connection import connect
 from events.jetstream import JetStreamLog
 from events.streams import ACK_WAIT_S, TASKS, TRACES_KEPT, TraceLimits, ensure_streams, workers_settings
 from events.traces import TraceStore
-from sim.stage import SimulationThread
 
 GRACE_S = 30.0
 LOG_PATIENCE_S = 300.0
 """How long a result is kept, its lease alive, while the log is away."""
-CLOSE_S = 10.0
-"""How long the simulation thread may take to close what it holds."""
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -64,7 +60,7 @@ async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
         WorkerStuck: see the class.
     """
     with structlog.contextvars.bound_contextvars(worker=settings.name):
-        async with await connect(settings.nats_url, settings.name) as connection, _thread() as stage:
+        async with await connect(settings.nats_url, settings.name) as connection, simulation_thread() as stage:
             await ensure_streams(
                 connection, replicas=settings.replicas, ack_wait_s=settings.lease_s, traces=settings.traces
             )
@@ -74,7 +70,7 @@ async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
             handler = EpisodeHandler(
                 events, simulator.run, own_network=simulator.own_network, worker=settings.name, keep=keeper
             )
-            async with _either(stop, simulator.stuck) as ending:
+            async with either(stop, simulator.stuck) as ending:
                 await _work(settings, handler, ending)
         if simulator.stuck.is_set():
             raise WorkerStuck(f"the simulation thread of {settings.name} hangs; start another worker")
@@ -99,33 +95,3 @@ async def _work(settings: WorkerSettings, handler: EpisodeHandler, stop: asyncio
         log.info("worker started", episodes_in_flight=settings.episodes_in_flight)
         await intake.run(handler, stop, grace_s=settings.grace_s)
     log.info("worker stopped")
-
-
-@asynccontextmanager
-async def _thread() -> AsyncIterator[SimulationThread]:
-    stage = SimulationThread()
-    try:
-        yield stage
-    finally:
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await stage.close()
-        except TimeoutError:
-            log.exception("the simulation thread does not close", waited_s=CLOSE_S)
-
-
-@asynccontextmanager
-async def _either(*events: asyncio.Event) -> AsyncIterator[asyncio.Event]:
-    """An event that is set as soon as one of these is."""
-    either = asyncio.Event()
-
-    async def forward(event: asyncio.Event) -> None:
-        await event.wait()
-        either.set()
-
-    forwarders = [asyncio.create_task(forward(event)) for event in events]
-    try:
-        yield either
-    finally:
-        for forwarder in forwarders:
-            forwarder.cancel()

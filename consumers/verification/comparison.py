@@ -14,7 +14,8 @@ score is the mean over all samples, but every single action must match: an avera
 
 A policy whose committed code gives other actions when it is asked the same again cannot be compared by value. It is
 compared by distribution over the repeats (`consumers.verification.distribution`), and the result says so. The
-committed side alone decides which it is: an endpoint that answers at random does not choose the milder test.
+committed side alone decides which it is: an endpoint that answers at random does not choose the milder test. Code
+that states that it is seeded by the episode is compared by value always, and fails where it does not repeat itself.
 """
 
 from __future__ import annotations
@@ -73,10 +74,11 @@ def relative_error(committed: Actions, served: Actions) -> float:
     return float(np.max(np.abs(two - one)) / max(float(np.max(np.abs(one))), FLOOR))
 
 
-def compare(committed: Runs, served: Runs, *, tolerance: float, seed: int = 0) -> Comparison:
-    """Compares the runs of both sides: as many samples each, and by value as many repeats.
+def compare(committed: Runs, served: Runs, *, tolerance: float, seed: int = 0, seeded: bool = False) -> Comparison:
+    """Compares the runs of both sides, with as many samples each; by distribution, `REPEATS_MIN` repeats or more.
 
     `seed`: of the permutations, where a distribution is compared; from the cycle's, so that it can be done again.
+    `seeded`: whether the committed code states that it is seeded by the episode.
 
     Raises:
         ValueError: the tolerance is not positive, or the runs are not such runs. It is our mistake, not the policy's.
@@ -84,8 +86,8 @@ def compare(committed: Runs, served: Runs, *, tolerance: float, seed: int = 0) -
     if not (math.isfinite(tolerance) and tolerance > 0):
         raise ValueError(f"tolerance: expected a positive number, got {tolerance}")
     _check(committed, served)
-    if is_deterministic(committed, tolerance):
-        return _by_value(committed[0], served, tolerance)
+    if seeded or is_deterministic(committed, tolerance):
+        return _by_value(committed, served, tolerance)
     return _by_distribution(committed, served, tolerance, seed)
 
 
@@ -107,11 +109,11 @@ def _check(committed: Runs, served: Runs) -> None:
         )
 
 
-def _by_value(committed: Sequence[Actions], served: Runs, tolerance: float) -> Comparison:
+def _by_value(committed: Runs, served: Runs, tolerance: float) -> Comparison:
     samples = tuple(
-        _compared(sample, repeat, one, two, tolerance)
+        _not_repeated(sample, repeat, committed, tolerance) or _compared(sample, repeat, one, two, tolerance)
         for repeat, run in enumerate(served)
-        for sample, (one, two) in enumerate(zip(committed, run, strict=True))
+        for sample, (one, two) in enumerate(zip(committed[0], run, strict=True))
     )
     return Comparison(
         method=Method.BY_VALUE,
@@ -120,6 +122,16 @@ def _by_value(committed: Sequence[Actions], served: Runs, tolerance: float) -> C
         samples=samples,
         tolerance=tolerance,
     )
+
+
+def _not_repeated(sample: int, repeat: int, committed: Runs, tolerance: float) -> SampleComparison | None:
+    """Where the committed code itself gives another action when it is asked again, and how far off at worst."""
+    repeats = [_compared(sample, repeat, committed[0][sample], run[sample], tolerance) for run in committed[1:]]
+    others = [each for each in repeats if each.mismatch is Mismatch.BEYOND_TOLERANCE]
+    if not others:
+        return None
+    worst = min(others, key=lambda each: each.score)
+    return SampleComparison(sample, repeat, worst.error, worst.score, Mismatch.NOT_REPEATED)
 
 
 def _compared(

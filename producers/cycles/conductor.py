@@ -3,54 +3,47 @@
 It keeps nothing that the log does not have. Over and over it folds what is new, decides on one step (`next_step`) and
 takes it; every step is one append that expects its subject to be empty, or can be repeated. So it may be killed
 anywhere and started again, any number of times and in any number of places at once: the cycle is the same.
-
-CycleError
-├── NothingToEvaluate   there is no plan, and none can be made now
-├── ChainAway           there is no plan, and the chain that it needs cannot be read
-├── OutOfTurn           the cycle before it has not ended
-├── ForeignSecret       the plan was made with another master key
-├── ForeignChain        the plan is about another chain, or about none
-├── SealedEndpoints     miners of the plan have sealed endpoints, and the key that opens them is missing
-└── UnfairTerms         the plan's terms are refused on this network
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
 from itertools import islice
+from typing import TypeVar
 
 from events import subjects
 from events.announced_rules import read_announced
-from events.chain.trouble import ChainTrouble
 from events.codec import draft
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSeeded
 from events.envelope import Clock, Envelope, RecordedEvent, begin, utc_now
 from events.event import Event
-from events.for_people import ForPeople
-from events.ids import CycleId, EpisodeKey, Uid
+from events.ids import CycleId
 from events.log import BATCH_MAX, Conflict, EventLog, LogUnavailable, Stored
 from events.metagraph import SEED_DELAY_BLOCKS
 from events.patience import Patience
 from events.queue import QueueUnavailable, TaskQueue
 from events.rules import rules_that_differ
-from events.sealed import EndpointKey
-from events.seeds import commitment_to, cycle_secret
+from events.seeds import cycle_secret
 from producers.blocks import BlockSource
 from producers.clock import TICK_S
-from producers.cycles import slots
+from producers.cycles import doors, slots
+from producers.cycles.checking import CheckDispatch, CheckTasks
 from producers.cycles.dispatch import Dispatch
-from producers.cycles.ending import end_of, given_up, late
+from producers.cycles.ending import called_off, end_of, given_up, late
+from producers.cycles.errors import NothingToEvaluate, OutOfTurn
+from producers.cycles.failures import Failures
 from producers.cycles.news import News
+from producers.cycles.pin import ReadSubnet, pin_of
 from producers.cycles.plan import left_out, metagraph_of, plan_cycle
-from producers.cycles.settings import SchedulerSettings, why_unfair
+from producers.cycles.recordings import read_recordings
+from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd, CycleState, Step, next_step
-from producers.cycles.tasks import EpisodeTasks, endpoints
+from producers.cycles.tasks import EpisodeTasks
 from producers.cycles.watch import Silence, Watch
 from producers.discovery.metagraph import MetagraphSnapshot
 from producers.discovery.registry import Registry
-from producers.discovery.source import SourceTrouble
 from producers.progress import Ended, LeftOut, Queued, Report, Retrying, RulesOverruled
 from producers.retry import retried
 
@@ -58,42 +51,7 @@ SOURCE = "/kinitro/conductor"
 RETRY_S = 300.0
 """How long a step is tried again for want of an answer. Log and queue try for a while themselves, each time."""
 
-
-ReadSubnet = Callable[[], Awaitable[MetagraphSnapshot]]
-"""The subnet as it is now, at a finalized block, with what is new of its miners in the log; or raises `ChainTrouble`,
-`SourceTrouble`."""
-
-
-class CycleError(ForPeople):
-    """The cycle cannot go on. The message says why and what to do."""
-
-
-class NothingToEvaluate(CycleError):
-    """Nobody to evaluate. Nothing was appended; try again when there are miners."""
-
-
-class ChainAway(CycleError):
-    """The chain cannot be read now. Nothing was appended; try again when it can."""
-
-
-class OutOfTurn(CycleError):
-    """Cycles are consecutive, and the one before has not ended."""
-
-
-class ForeignSecret(CycleError):
-    """The plan commits to a secret that this master key does not give, so this process cannot reveal it."""
-
-
-class ForeignChain(CycleError):
-    """The seeds of the cycle come from another chain than this process reads, or from none."""
-
-
-class SealedEndpoints(CycleError):
-    """The plan evaluates miners whose endpoints this process cannot read. Nothing was forfeited for that."""
-
-
-class UnfairTerms(CycleError):
-    """The plan in the log has terms that this network refuses."""
+K = TypeVar("K")
 
 
 async def conduct(
@@ -105,19 +63,20 @@ async def conduct(
     settings: SchedulerSettings,
     report: Report,
     subnet: ReadSubnet | None = None,
+    failures: Failures | None = None,
     clock: Clock = utc_now,
 ) -> RecordedEvent[CycleEnd]:
     """Plans the cycle if it has no plan, brings it to its end, and returns that. One that has ended is left as it is.
 
     `subnet` reads the chain to which the plan is pinned; without it there is none. Once there is a plan, trouble with
-    the chain is waited out, until the deadline.
+    the chain is waited out, until the deadline. `failures`, where somebody keeps them, need not be read again.
 
     Raises:
         CycleError: it cannot go on.
         LogUnavailable, QueueUnavailable: no answer for `RETRY_S`; call it again.
         CodecError: the log holds an event of this cycle that cannot be read.
     """
-    return await _Conductor(cycle, log, queue, blocks, settings, report, subnet, clock).run()
+    return await _Conductor(cycle, log, queue, blocks, settings, report, subnet, failures or Failures(), clock).run()
 
 
 class _Conductor:
@@ -132,6 +91,7 @@ class _Conductor:
         settings: SchedulerSettings,
         report: Report,
         subnet: ReadSubnet | None,
+        failures: Failures,
         clock: Clock,
     ) -> None:
         self._cycle = cycle
@@ -141,16 +101,20 @@ class _Conductor:
         self._settings = settings
         self._report = report
         self._subnet = subnet
+        self._failures = failures
         self._clock = clock
         self._secret = cycle_secret(settings.master_key, cycle)
-        self._state = CycleState(cycle)
+        self._state = CycleState(cycle, self._secret)
         self._news = News(self._state)
+        self._checking: CheckDispatch | None = None
         self._steps: dict[Step, Callable[[], Awaitable[None]]] = {
             Step.PLAN: self._plan,
             Step.SEED: self._seed,
             Step.RUN: self._run,
             Step.GIVE_UP: self._give_up,
             Step.ABANDON: self._abandon,
+            Step.VERIFY: self._verify,
+            Step.CALL_OFF: self._call_off,
             Step.CHECK_SLOTS: self._check_slots,
             Step.SEAL: self._seal,
         }
@@ -192,17 +156,19 @@ class _Conductor:
             raise OutOfTurn(
                 f"cycle {self._cycle} cannot begin: cycle {self._cycle - 1} has not ended; conduct it first"
             )
-        pin = await self._pin()
+        pin = await pin_of(self._cycle, self._blocks, self._subnet)
         end = await self._log.last_sequence()
         registry = Registry()
         await registry.catch_up(self._log)
         announced = [it.event for it in await read_announced(self._log)]
-        plan = plan_cycle(self._cycle, registry, self._settings, pin, announced)
+        if self._settings.verification is not None:
+            await self._failures.catch_up(self._log)
+        plan = plan_cycle(self._cycle, registry, self._settings, pin, announced, self._failures)
         if isinstance(plan, str):
             raise NothingToEvaluate(plan)
         if uids := left_out(registry, self._settings):
             self._report(LeftOut(self._cycle, uids))
-        # Rules that are announced before the plan count in it: with anything new in the log, it is planned anew.
+        # What is announced or checked before the plan counts in it: with anything new in the log, it is made anew.
         planned = begin(plan, source=SOURCE, time=self._clock())
         drafts = [draft(planned, log_ends_at=end)]
         if isinstance(pin, MetagraphSnapshot):
@@ -211,28 +177,10 @@ class _Conductor:
         if differ := rules_that_differ(plan.rules, self._settings.rules):
             self._report(RulesOverruled(self._cycle, tuple(map(str, differ))))
 
-    async def _pin(self) -> int | MetagraphSnapshot:
-        """The block to which a plan is pinned, with the subnet where there is a chain."""
-        if self._subnet is None:
-            return (await self._blocks.current()).number
-        try:
-            graph = await self._subnet()
-            head = await self._blocks.current()
-        except (ChainTrouble, SourceTrouble) as trouble:
-            why = f"cycle {self._cycle} is not planned while the chain cannot be read: {trouble}"
-            raise ChainAway(why) from trouble
-        if head.number >= graph.block + SEED_DELAY_BLOCKS:
-            raise ChainAway(
-                f"cycle {self._cycle} is not planned while the chain does not finalize: block {graph.block} is final,"
-                f" {head.number} the newest, expected fewer than {SEED_DELAY_BLOCKS} between them; wait, or name"
-                " another node"
-            )
-        return graph
-
     async def _seed(self) -> None:
         plan, deadline = self._checked_plan(), self._state.deadline
         assert deadline is not None
-        self._check_kind(plan.event)
+        doors.check_kind(plan.event, on_chain=self._subnet is not None)
         delay = 1 if plan.event.chain is None else SEED_DELAY_BLOCKS
         try:
             async with asyncio.timeout((deadline - self._clock()).total_seconds()) as limit:
@@ -243,34 +191,24 @@ class _Conductor:
             raise
         assert block.finalized, f"block {block.number} is not finalized"
         assert block.number > plan.event.block, f"block {block.number} is not past the plan's {plan.event.block}"
-        self._check_genesis(plan.event, block.genesis)
+        doors.check_genesis(plan.event, block.genesis)
         seeded = CycleSeeded(cycle=self._cycle, block=block.number, block_hash=block.hash)
         await self._append(plan.envelope.follow(seeded, source=SOURCE, time=self._clock()))
 
-    def _check_kind(self, plan: CyclePlanned) -> None:
-        if (plan.chain is None) is not (self._subnet is None):
-            wanted, given = ("a chain", "a roster") if plan.chain else ("a roster", "a chain")
-            raise ForeignChain(
-                f"cycle {self._cycle} was planned from {wanted}, and this process has {given}: start it with the"
-                " options with which the cycle was planned"
-            )
-
-    def _check_genesis(self, plan: CyclePlanned, found: str | None) -> None:
-        wanted = plan.chain.genesis if plan.chain else None
-        if wanted != found:
-            raise ForeignChain(
-                f"cycle {self._cycle} was planned on the chain with genesis {wanted}, and this process reads"
-                f" {found}: start it with the endpoints with which the cycle was planned"
-            )
-
     async def _run(self) -> None:
-        """Queues what is to be run and follows the outcomes, until something else is to be done than that."""
-        state, dispatch = self._state, self._dispatch
+        await self._work_off(Step.RUN, self._dispatch)
+
+    async def _verify(self) -> None:
+        await self._work_off(Step.VERIFY, await self._check_dispatch())
+
+    async def _work_off(self, step: Step, dispatch: Dispatch | CheckDispatch) -> None:
+        """Queues what is to be done and follows the outcomes, for as long as that is the step to be taken."""
+        state = self._state
         dispatch.restart()
         silence = Silence(self._settings.requeue_after_s)
         tick_s = min(TICK_S, self._settings.requeue_after_s)
         async with Watch(self._log.follow(after=state.last_sequence, subject=subjects.cycle(self._cycle))) as watch:
-            while next_step(state, self._clock()) is Step.RUN:
+            while next_step(state, self._clock()) is step:
                 queued = await dispatch.put_chunk()
                 if queued:
                     self._report(Queued(self._cycle, queued))
@@ -286,10 +224,20 @@ class _Conductor:
         """Kept from one `_run` to the next: it knows whose tasks it has taken from the queue."""
         plan, seeded = self._checked_plan(), self._state.seeded
         assert seeded is not None
-        where = endpoints(plan.event, self._settings.endpoint_key)
-        if unread := [entry.uid for entry in plan.event.roster if entry.uid not in where]:
-            raise SealedEndpoints(_why_unread(self._cycle, unread, self._settings.endpoint_key))
+        where = doors.opened(plan.event, self._settings.endpoint_key)
         return Dispatch(self._state, EpisodeTasks(plan, seeded, self._secret, where), self._queue)
+
+    async def _check_dispatch(self) -> CheckDispatch:
+        """Kept from one `_verify` to the next: it has read the recordings."""
+        if self._checking is None:
+            plan, seeded, material = self._checked_plan(), self._state.seeded, self._state.checks.material
+            assert seeded is not None
+            assert material is not None
+            where = doors.opened(plan.event, self._settings.endpoint_key)
+            recordings = await read_recordings(self._log, plan.event)
+            tasks = CheckTasks(plan, seeded, material, where)
+            self._checking = CheckDispatch(self._state, tasks, recordings, self._queue, self._clock)
+        return self._checking
 
     async def _give_up(self) -> None:
         await self._settle_all(Step.GIVE_UP, self._state.given_up, given_up)
@@ -297,13 +245,17 @@ class _Conductor:
     async def _abandon(self) -> None:
         await self._settle_all(Step.ABANDON, self._state.missing, late)
 
+    async def _call_off(self) -> None:
+        self._checked_plan()
+        await self._settle_all(Step.CALL_OFF, self._state.checks.missing, called_off)
+
     async def _settle_all(
         self,
         step: Step,
-        rest: Callable[[], Iterator[EpisodeKey]],
-        outcome: Callable[[EpisodeKey, CycleState], Event],
+        rest: Callable[[], Iterable[K]],
+        outcome: Callable[[K, CycleState], Event],
     ) -> None:
-        """Gives episodes their outcomes, for as long as that is the step to be taken."""
+        """Gives episodes or checks their outcomes, for as long as that is the step to be taken."""
         cause = self._state.seeded or self._checked_plan()
         size = BATCH_MAX
         while next_step(self._state, self._clock()) is step:
@@ -334,18 +286,11 @@ class _Conductor:
         await self._log.append([draft(self._follow_last(event), log_ends_at=log_ends_at)])
 
     async def _later_subnet(self, plan: CyclePlanned) -> MetagraphSnapshot | None:
-        self._check_kind(plan)
+        doors.check_kind(plan, on_chain=self._subnet is not None)
         assert self._subnet is not None
-        assert plan.chain is not None
         graph = await slots.later_subnet(plan, self._subnet, self._slots_patience, self._tell_retrying)
-        if graph is None:
-            return None
-        self._check_genesis(plan, graph.genesis)
-        if graph.netuid != plan.chain.netuid:
-            raise ForeignChain(
-                f"cycle {self._cycle} was planned for netuid {plan.chain.netuid}, and this process reads"
-                f" {graph.netuid}: start it with the netuid with which the cycle was planned"
-            )
+        if graph is not None:
+            doors.check_subnet(plan, graph)
         return graph
 
     @cached_property
@@ -369,25 +314,9 @@ class _Conductor:
         """The plan, if this process may drive it: it need not be the one that made it."""
         plan = self._state.plan
         assert plan is not None
-        if plan.event.secret_commitment != commitment_to(self._secret):
-            raise ForeignSecret(
-                f"cycle {self._cycle} was planned with another master key: its plan commits to"
-                f" {plan.event.secret_commitment[:16]}..., this key gives {commitment_to(self._secret)[:16]}...;"
-                " restore the key with which it was planned"
-            )
-        if reason := why_unfair(self._settings.network, plan.event.terms):
-            raise UnfairTerms(f"cycle {self._cycle} cannot go on: {reason}")
+        doors.check_plan(plan.event, self._secret, self._settings)
         return plan
 
 
 def _ended(end: CycleEnd) -> Ended:
     return Ended(end.cycle, end.outcomes, end.detail if isinstance(end, CycleAbandoned) else None)
-
-
-def _why_unread(cycle: CycleId, uids: list[Uid], key: EndpointKey | None) -> str:
-    given = "there is no key" if key is None else f"the key with public half {key.public.hex()} is not the one"
-    return (
-        f"cycle {cycle} evaluates uids {', '.join(map(str, uids))}, whose endpoints are encrypted, and {given} to"
-        " open them: set KINITRO_BACKEND_PRIVATE_KEY or KINITRO_BACKEND_PRIVATE_KEY_FILE to the key of when the cycle"
-        " was planned; it then goes on where it stands, and nothing was forfeited"
-    )

@@ -1,15 +1,17 @@
-"""How a cycle ends: what is left is forfeited or abandoned, and the whole is sealed or abandoned. Pure."""
+"""How a cycle ends: what is left is forfeited, abandoned or called off, and the whole sealed or abandoned. Pure."""
 
 from __future__ import annotations
 
-from events.cycles import CycleAbandoned, CycleAbandonReason, CycleSealed
+from events.cycles import CycleAbandoned, CycleAbandonReason, CycleSealed, RosterEntry
+from events.draws import Candidate
 from events.episodes import AbandonCode, ActLatency, EpisodeAbandoned, EpisodeForfeited, ForfeitCode
 from events.event import TEXT_MAX
-from events.ids import EpisodeKey, Hotkey
+from events.ids import EpisodeKey, Uid
+from events.verification import InconclusiveReason, VerificationInconclusive
 from producers.cycles.state import CycleEnd, CycleState
 
 CONDUCTOR = "conductor"
-"""Stands as the worker of what no worker has run."""
+"""Stands as the worker of what no worker has run, and as the verifier of what no verifier has checked."""
 
 
 def end_of(state: CycleState, secret: bytes) -> CycleEnd:
@@ -45,7 +47,7 @@ def late(key: EpisodeKey, state: CycleState) -> EpisodeAbandoned:
     return EpisodeAbandoned(
         cycle=key.cycle,
         uid=key.uid,
-        hotkey=_hotkey(key, state),
+        hotkey=_entry(key.uid, state).hotkey,
         env=key.env,
         index=key.index,
         attempts=state.failed_attempts(key),
@@ -59,7 +61,7 @@ def given_up(key: EpisodeKey, state: CycleState) -> EpisodeForfeited:
     return EpisodeForfeited(
         cycle=key.cycle,
         uid=key.uid,
-        hotkey=_hotkey(key, state),
+        hotkey=_entry(key.uid, state).hotkey,
         env=key.env,
         index=key.index,
         attempt=state.failed_attempts(key) + 1,
@@ -70,6 +72,32 @@ def given_up(key: EpisodeKey, state: CycleState) -> EpisodeForfeited:
         latency=ActLatency(calls=0, p50_ms=0, max_ms=0),
         duration_s=0,
         worker=CONDUCTOR,
+    )
+
+
+def called_off(candidate: Candidate, state: CycleState) -> VerificationInconclusive:
+    """What becomes of a check that nobody has made in time, or that cannot be made."""
+    assert state.plan is not None
+    terms = state.plan.event.verification
+    assert terms is not None
+    commitment = _entry(candidate.uid, state).commitment
+    if state.checks.recorded:
+        reason = InconclusiveReason.TOO_LATE
+        detail = f"not checked within {terms.within_s} s of the last episode's outcome; is a verifier running?"
+    else:
+        reason = InconclusiveReason.NO_RECORDINGS
+        detail = "no episode of the cycle was completed, so there is nothing to check with"
+    return VerificationInconclusive(
+        cycle=state.cycle,
+        uid=candidate.uid,
+        hotkey=candidate.hotkey,
+        repo=commitment.repo,
+        revision=commitment.revision,
+        duration_s=0,
+        verifier=CONDUCTOR,
+        reason=reason,
+        detail=detail,
+        committed=None,
     )
 
 
@@ -90,6 +118,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
 
 
-def _hotkey(key: EpisodeKey, state: CycleState) -> Hotkey:
+def _entry(uid: Uid, state: CycleState) -> RosterEntry:
     assert state.plan is not None
-    return next(entry.hotkey for entry in state.plan.event.roster if entry.uid == key.uid)
+    return next(entry for entry in state.plan.event.roster if entry.uid == uid)

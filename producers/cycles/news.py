@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from events.ids import Uid
 from producers.cycles.chances import MinerChances, Standing
 from producers.cycles.state import CycleState
-from producers.progress import Advanced, GivenUp, Planned, Probed, Progress, Seeded, SetAside, TakenBack
+from producers.progress import (
+    Advanced,
+    Checked,
+    Checking,
+    GivenUp,
+    Planned,
+    Probed,
+    Progress,
+    Seeded,
+    SetAside,
+    TakenBack,
+)
 
 
 class News:
@@ -15,8 +27,8 @@ class News:
 
     def __init__(self, state: CycleState) -> None:
         self._state = state
-        self._planned = self._seeded = False
-        self._done = 0
+        self._planned = self._seeded = self._checking = False
+        self._done = self._checked = 0
         self._standings: dict[Uid, Standing] = {}
 
     def come(self) -> Iterator[Progress]:
@@ -32,6 +44,7 @@ class News:
             self._done = state.done
             yield Advanced(state.cycle, state.done, state.planned)
         yield from self._of_miners()
+        yield from self._of_checks()
 
     def _of_miners(self) -> Iterator[Progress]:
         before, self._standings = self._standings, self._state.chances.standings()
@@ -39,6 +52,15 @@ class News:
             standing = self._standings.get(uid, Standing.WAITED_FOR)
             if standing is not before.get(uid, Standing.WAITED_FOR):
                 yield self._of_miner(uid, self._state.chances.of(uid))
+
+    def _of_checks(self) -> Iterator[Progress]:
+        cycle, checks = self._state.cycle, self._state.checks
+        if checks.drawn and not self._checking:
+            self._checking = True
+            yield Checking(cycle, len(checks.drawn), checks.ends_at)
+        for it in islice(checks.results.values(), self._checked, None):
+            self._checked += 1
+            yield Checked(cycle, it.uid, it.verdict, it.reason, it.detail)
 
     def _of_miner(self, uid: Uid, it: MinerChances) -> Progress:
         match it.standing:

@@ -9,6 +9,7 @@ from events.ids import CycleId, Uid
 from events.metagraph import ChainTerms, MetagraphRecorded, RecordedNeuron
 from events.rule_changes import RulesAnnounced, in_force
 from events.seeds import commitment_to, cycle_secret
+from producers.cycles.failures import Failures
 from producers.cycles.settings import SchedulerSettings
 from producers.discovery.commitments import endpoint_of
 from producers.discovery.metagraph import MetagraphSnapshot
@@ -21,12 +22,13 @@ def plan_cycle(
     settings: SchedulerSettings,
     pin: int | MetagraphSnapshot,
     announced: Iterable[RulesAnnounced] = (),
+    failures: Failures | None = None,
 ) -> CyclePlanned | str:
     """The plan of a cycle over all registered miners that can be reached, by uid; or why there can be none.
 
     `pin` is the block to which it is pinned, with the whole subnet where there is a chain: then its uids count, and
     not those of the registry, which may have been read a block earlier or later. Where any of the announced rules
-    count in it, they win over those of the settings.
+    count in it, they win over those of the settings. Where miners are checked, those with `failures` are suspended.
     """
     rules = in_force(cycle, announced)
     graph = pin if isinstance(pin, MetagraphSnapshot) else None
@@ -43,6 +45,7 @@ def plan_cycle(
             " endpoint that can be read; add miners to the roster, or wait for commitments; where endpoints are"
             " encrypted, set KINITRO_BACKEND_PRIVATE_KEY"
         )
+    checked = settings.verification
     return CyclePlanned(
         cycle=cycle,
         block=pin if isinstance(pin, int) else pin.block,
@@ -52,7 +55,7 @@ def plan_cycle(
         episodes_per_environment=settings.episodes_per_env,
         terms=settings.terms,
         rules=rules.rules if rules else settings.rules,
-        verification=None,
+        verification=checked.terms((failures or Failures()).suspended(roster)) if checked else None,
         deadline_s=settings.deadline_s,
         versions=settings.versions,
         secret_commitment=commitment_to(cycle_secret(settings.master_key, cycle)),

@@ -21,7 +21,9 @@ from events.newest import newest_cycle
 from events.queue import QueueUnavailable, TaskQueue
 from producers.blocks import BlockSource
 from producers.clock import sleep_until
-from producers.cycles.conductor import RETRY_S, ChainAway, NothingToEvaluate, conduct
+from producers.cycles.conductor import RETRY_S, conduct
+from producers.cycles.errors import ChainAway, NothingToEvaluate
+from producers.cycles.failures import Failures
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd
 from producers.discovery.condition import Condition
@@ -114,6 +116,7 @@ class _Scheduler:
         self._clock = clock
         self._discovery = Discovery(miners, log, key=settings.endpoint_key, clock=clock)
         self._condition = Condition(log, clock=clock)
+        self._failures = Failures()
         self._looking = asyncio.Lock()
         self._trouble = ""
 
@@ -192,6 +195,7 @@ class _Scheduler:
             settings=self._settings,
             report=self._report,
             subnet=None if self._settings.netuid is None else self._subnet,
+            failures=self._failures,
             clock=self._clock,
         )
 

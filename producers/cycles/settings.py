@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -9,13 +10,30 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from events.cycles import EpisodeTerms
 from events.event import Text
 from events.ids import EnvId, split_env_id
-from events.rules import ScoringRules
+from events.rules import ScoringRules, UnitDecimal
 from events.sealed import EndpointKey
+from events.verification import SAMPLES_MAX, OnFailure, Suspension, VerificationTerms
 from producers.cycles.master_key import KEY_BYTES
 
 MAINNET = "finney"
 STATE_PROFILE = "state/"
 """Observation profiles with the simulator's own state: every policy could cheat."""
+
+
+class VerificationSettings(BaseModel):
+    """How the miners of every planned cycle are checked; see `VerificationTerms`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    rate: UnitDecimal
+    tolerance: Annotated[Decimal, Field(gt=0, le=1, max_digits=18)]
+    samples: Annotated[int, Field(ge=1, le=SAMPLES_MAX)]
+    on_failure: OnFailure
+    within_s: Annotated[int, Field(ge=1)]
+
+    def terms(self, suspended: tuple[Suspension, ...]) -> VerificationTerms:
+        """As they stand in a plan of whose miners these are suspended."""
+        return VerificationTerms(**dict(self), suspended=suspended)
 
 
 class SchedulerSettings(BaseModel):
@@ -32,6 +50,8 @@ class SchedulerSettings(BaseModel):
     episodes_per_env: Annotated[int, Field(ge=1)]
     terms: EpisodeTerms
     rules: ScoringRules
+    verification: VerificationSettings | None = None
+    """None: no miner is checked."""
     deadline_s: Annotated[int, Field(ge=1)]
     """Seconds after the plan's time at which episodes without an outcome are abandoned."""
     eval_interval_s: Annotated[float, Field(ge=0)]

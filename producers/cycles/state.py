@@ -22,7 +22,9 @@ from events.ids import CycleId, EnvId, EpisodeKey, Uid
 from events.log import Stored
 from events.merkle import MerkleTree
 from events.metagraph import SlotsChecked
+from events.verification import VerificationFailed, VerificationInconclusive, VerificationPassed
 from producers.cycles.chances import Chances
+from producers.cycles.checks import Checks
 
 CycleEnd = CycleSealed | CycleAbandoned
 
@@ -36,12 +38,21 @@ class Outcome(IntEnum):
     ABANDONED = 3
 
 
+_OUTCOMES: dict[type[EpisodeOutcome], Outcome] = {
+    EpisodeCompleted: Outcome.COMPLETED,
+    EpisodeForfeited: Outcome.FORFEITED,
+    EpisodeAbandoned: Outcome.ABANDONED,
+}
+
+
 class Step(StrEnum):
     """What brings a cycle forward.
 
     PLAN -> SEED -> RUN -> SEAL -> ENDED; from SEED or RUN over ABANDON to SEAL when the deadline has passed.
-    CHECK_SLOTS before SEAL, in a cycle about a chain that is not abandoned as a whole; or in its place, where the
-    chain stays away.
+    VERIFY before SEAL, where the plan has anybody checked and the cycle is not abandoned as a whole; from there over
+    CALL_OFF when no more time is left for it.
+    CHECK_SLOTS just before SEAL, in a cycle about a chain that is not abandoned as a whole; or in its place, where
+    the chain stays away.
     GIVE_UP, whenever a miner has lost its last chance, and back or on. It comes before ABANDON: that chance was lost
     in the log, and a conductor that was away until the deadline must not make it undone.
     """
@@ -51,6 +62,8 @@ class Step(StrEnum):
     RUN = "run"
     GIVE_UP = "give_up"
     ABANDON = "abandon"
+    VERIFY = "verify"
+    CALL_OFF = "call_off"
     CHECK_SLOTS = "check_slots"
     SEAL = "seal"
     ENDED = "ended"
@@ -62,8 +75,10 @@ class CycleState:
     What comes after the end is not folded: nothing that comes later counts.
     """
 
-    def __init__(self, cycle: CycleId) -> None:
+    def __init__(self, cycle: CycleId, secret: bytes | None = None) -> None:
+        """`secret`: of the cycle. Without it nobody is drawn to be checked."""
         self.cycle = cycle
+        self._secret = secret
         self.plan: RecordedEvent[CyclePlanned] | None = None
         self.seeded: RecordedEvent[CycleSeeded] | None = None
         self.slots: RecordedEvent[SlotsChecked] | None = None
@@ -76,6 +91,8 @@ class CycleState:
         """Outcomes of episodes that the plan does not know: they are in the tree and count for nothing."""
         self.chances = Chances((), 0, None)
         """Whom the cycle still waits for."""
+        self.checks = Checks(None, secret)
+        """Whom it checks once it waits for nobody."""
         self._outcomes = bytearray()
         self._attempts = bytearray()
         self._counts = [0, 0, 0, 0]
@@ -168,18 +185,17 @@ class CycleState:
             case CyclePlanned() as plan:
                 self.plan = cast(RecordedEvent[CyclePlanned], recorded)
                 self._make_room(plan)
-            case CycleSeeded():
+            case CycleSeeded() as seeded:
                 self.seeded = cast(RecordedEvent[CycleSeeded], recorded)
+                self.checks.seed(seeded)
             case SlotsChecked():
                 self.slots = cast(RecordedEvent[SlotsChecked], recorded)
-            case EpisodeCompleted() as event:
-                self._settle(event, Outcome.COMPLETED)
-            case EpisodeForfeited() as event:
-                self._settle(event, Outcome.FORFEITED)
-            case EpisodeAbandoned() as event:
-                self._settle(event, Outcome.ABANDONED)
+            case EpisodeCompleted() | EpisodeForfeited() | EpisodeAbandoned() as event:
+                self._settle(event, recorded.time)
             case EpisodeAttemptFailed() as event:
                 self._count_attempt(event)
+            case VerificationPassed() | VerificationFailed() | VerificationInconclusive() as event:
+                self.checks.settle(event)
 
     def _make_room(self, plan: CyclePlanned) -> None:
         self._rows = {entry.uid: row for row, entry in enumerate(plan.roster)}
@@ -189,16 +205,22 @@ class CycleState:
         self._counts[Outcome.MISSING] = plan.episodes_planned
         each = len(plan.environments) * plan.episodes_per_environment
         self.chances = Chances(self._rows, each, plan.terms.forfeits_in_row_max)
+        self.checks = Checks(plan, self._secret)
 
-    def _settle(self, event: EpisodeOutcome, outcome: Outcome) -> None:
+    def _settle(self, event: EpisodeOutcome, time: datetime) -> None:
         place = self._place(event.key)
         if place is None:
             self.unplanned += 1
             return
+        outcome = _OUTCOMES[type(event)]
         self._outcomes[place] = outcome
         self._counts[Outcome.MISSING] -= 1
         self._counts[outcome] += 1
         self.chances.settle(event)
+        if isinstance(event, EpisodeCompleted):
+            self.checks.record(event)
+        if self.complete and self.covered:
+            self.checks.begin(time)
         for uid in self.chances.to_probe():
             self.chances.probe(self._key(self._outcomes.rfind(Outcome.MISSING, *self._places(uid))))
 
@@ -240,9 +262,16 @@ def next_step(state: CycleState, now: datetime) -> Step:
     if state.deadline is None:
         return Step.PLAN
     if state.complete:
-        return Step.CHECK_SLOTS if state.unchecked else Step.SEAL
+        return _before_the_end(state, now)
     if state.chances.given_up():
         return Step.GIVE_UP
     if now >= state.deadline:
         return Step.ABANDON
     return Step.SEED if state.seeded is None else Step.RUN
+
+
+def _before_the_end(state: CycleState, now: datetime) -> Step:
+    checks = state.checks
+    if checks.missing():
+        return Step.VERIFY if checks.recorded and now < checks.ends_at else Step.CALL_OFF
+    return Step.CHECK_SLOTS if state.unchecked else Step.SEAL

@@ -119,9 +119,18 @@ async def exists(connection: AsyncConnection, number: CycleId, *, as_of: int | N
     return await connection.scalar(query) is not None
 
 
-async def has_ended(connection: AsyncConnection, number: CycleId) -> bool:
-    """Whether the cycle was sealed or abandoned."""
-    return await connection.scalar(select(seals.c.cycle).where(seals.c.cycle == number)) is not None
+async def plan(connection: AsyncConnection, number: CycleId, *, as_of: int | None = None) -> dict[str, Any] | None:
+    """The fields of this cycle's plan; None where there was none, with `as_of`, by that sequence."""
+    query = select(plans.c.plan).where(plans.c.cycle == number)
+    return await connection.scalar(query if as_of is None else query.where(plans.c.sequence <= as_of))
+
+
+async def has_ended(connection: AsyncConnection, number: CycleId, *, as_of: int | None = None) -> bool:
+    """Whether the cycle was sealed or abandoned; with `as_of`, by that sequence."""
+    query = select(seals.c.cycle).where(seals.c.cycle == number)
+    if as_of is not None:
+        query = query.where(seals.c.sequence <= as_of)
+    return await connection.scalar(query) is not None
 
 
 async def planned_hotkey(connection: AsyncConnection, key: EpisodeKey) -> Hotkey | None:

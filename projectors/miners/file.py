@@ -1,7 +1,7 @@
 """A miner's file: every decision about one hotkey, the newest first.
 
-A page is cut from four sources: announcements, plans, outcomes and results. Each knows the hotkey, or the cycles into
-which it was planned. Another kind of event about a miner is another source beside them.
+A page is cut from five sources: announcements, plans, outcomes, spot checks and results. Each knows the hotkey, or
+the cycles into which it was planned. Another kind of event about a miner is another source beside them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from events.ids import CycleId, Hotkey, Uid
 from projectors.cycles.tables import seals
 from projectors.episodes import queries as episodes
 from projectors.miners.tables import announcements, rosters
+from projectors.verifications import queries as verifications
+from projectors.verifications.queries import Check
 from projectors.weights.tables import results, standings
 
 
@@ -66,11 +68,13 @@ class Weighed:
     points: str | None
     """Exact, as the weight is; None where the cycle was abandoned."""
     weight: str | None
+    moved: bool | None
+    unverified: bool | None
     reason: str | None
     detail: str | None
 
 
-Decision = Announced | Planned | Weighed | RecordedEvent[EpisodeOutcome]
+Decision = Announced | Planned | Check | Weighed | RecordedEvent[EpisodeOutcome]
 
 
 async def is_known(connection: AsyncConnection, hotkey: Hotkey, *, up_to: int) -> bool:
@@ -112,6 +116,7 @@ async def newest(connection: AsyncConnection, hotkey: Hotkey, *, up_to: int, lim
         *(Announced(**row._mapping) for row in await connection.execute(_announced(hotkey, up_to, limit))),
         *(Planned(**row._mapping) for row in await connection.execute(_planned(hotkey, up_to, limit))),
         *(Weighed(**row._mapping) for row in await connection.execute(_weighed(hotkey, up_to, limit))),
+        *await verifications.newest_of_miner(connection, hotkey, up_to=up_to, limit=limit),
         *await _outcomes(connection, hotkey, up_to, limit),
     ]
     return sorted(found, key=lambda it: it.sequence, reverse=True)[:limit]
@@ -141,6 +146,8 @@ def _weighed(hotkey: Hotkey, up_to: int, limit: int) -> Select[Any]:
             standings.c.on_frontier,
             standings.c.points,
             standings.c.weight,
+            standings.c.moved,
+            standings.c.unverified,
             results.c.reason,
             results.c.detail,
         )

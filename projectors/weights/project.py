@@ -64,6 +64,7 @@ def _standings(cycle: CycleId, standings: Sequence[MinerStanding], changes: Chan
             points=standing.points,
             weight=standing.weight,
             moved=standing.moved,
+            unverified=standing.unverified,
         )
         for env, tally in standing.tallies.items():
             changes.append(

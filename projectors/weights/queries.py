@@ -54,6 +54,9 @@ class Standing:
     points: str
     weight: str
     moved: bool
+    """It no longer held its uid when the cycle ended, so it has no weight."""
+    unverified: bool
+    """It failed a spot check, and none has passed since, so it has no weight."""
     tallies: dict[EnvId, Tally]
 
 
@@ -152,10 +155,20 @@ async def _standings(connection: AsyncConnection, cycle: CycleId) -> list[Standi
     for row in await connection.execute(query):
         by_miner.setdefault(row.uid, {})[row.env] = _tally(row)
     miners = select(standings).where(standings.c.cycle == cycle).order_by(standings.c.uid)
-    return [
-        Standing(row.uid, row.hotkey, row.on_frontier, row.points, row.weight, row.moved, by_miner.get(row.uid, {}))
-        for row in await connection.execute(miners)
-    ]
+    return [_standing(row, by_miner.get(row.uid, {})) for row in await connection.execute(miners)]
+
+
+def _standing(row: Row[Any], by_env: dict[EnvId, Tally]) -> Standing:
+    return Standing(
+        uid=row.uid,
+        hotkey=row.hotkey,
+        on_frontier=row.on_frontier,
+        points=row.points,
+        weight=row.weight,
+        moved=row.moved,
+        unverified=row.unverified,
+        tallies=by_env,
+    )
 
 
 def _tally(row: Row[Any]) -> Tally:

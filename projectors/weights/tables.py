@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Te
 from projectors.columns import Document, Moment, Name
 
 NAME = "weights"
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData(schema=NAME)
 
@@ -38,6 +38,7 @@ standings = Table(
     Column("points", Text, nullable=False, comment="an exact integer, may pass 2^53"),
     Column("weight", Text, nullable=False, comment="an exact decimal"),
     Column("moved", Boolean, nullable=False, comment="it no longer held its uid when the cycle ended"),
+    Column("unverified", Boolean, nullable=False, comment="it failed a spot check, and none has passed since"),
 )
 
 tallies = Table(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from events.ids import CycleId, EpisodeKey, Hotkey
+from events.verification import VerificationOutcome
 from tests.controls import facts
 from tests.fixtures.http import Api, Written, patient_settings
 from tests.fixtures.nats import NatsProcess
@@ -78,3 +79,40 @@ async def test_of_a_running_cycle_nothing_is_told(api: Api, read_side: Written) 
 async def test_it_is_not_to_be_kept_by_caches(api: Api) -> None:
     answer = await ask(api, signed(nonce_ns=next(NONCES)))
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def checked(read_side: Written, *checks: VerificationOutcome) -> None:
+    """The miner is planned into a cycle for each of these checks; none of the cycles has ended."""
+    for number, check in enumerate(checks, 2):
+        plan = facts.planned(number, uids=(0,), verification=facts.verification_terms())
+        roster = (plan.roster[0].model_copy(update={"hotkey": MINER}),)
+        ours = check.model_copy(update={"hotkey": MINER, "cycle": CycleId(number)})
+        await write(read_side.log, plan.model_copy(update={"roster": roster}), ours)
+    await read_side.project()
+
+
+async def test_a_standing_failure_is_told_with_what_to_do(api: Api, read_side: Written) -> None:
+    failed = facts.verification_failed()
+    await checked(read_side, failed, facts.verification_inconclusive(), failed, facts.verification_inconclusive())
+    _, told = await diagnosis(api)
+    found = told["verification"]
+    assert (found["cycle_id"], found["since_cycle"], found["on_failure"]) == (4, 2, "no_weight")
+    assert (found["reason"], found["detail"], found["score"]) == ("actions_differ", failed.detail, 0.004)
+    assert found["samples"] == "/v1/cycles/4/verifications/0"
+    assert (await api.get(found["samples"])).json["hotkey"] == MINER
+    assert "`kinitro verify user/policy-0 0123abcd ENDPOINT`" in found["remedy"]
+
+
+async def test_the_remedy_names_what_is_committed_now(api: Api, read_side: Written) -> None:
+    await checked(read_side, facts.verification_failed())
+    await write(read_side.log, facts.commitment_changed(ordinal=3).model_copy(update={"hotkey": MINER}))
+    await read_side.project()
+    found = (await diagnosis(api))[1]["verification"]
+    assert found["revision"] == "0123abcd"
+    assert "`kinitro verify user/policy-0 4567cdef ENDPOINT`" in found["remedy"]
+
+
+async def test_a_failure_that_a_later_check_has_ended_is_not_told(api: Api, read_side: Written) -> None:
+    assert (await diagnosis(api))[1]["verification"] is None
+    await checked(read_side, facts.verification_failed(), facts.verification_passed())
+    assert (await diagnosis(api))[1]["verification"] is None

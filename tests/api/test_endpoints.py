@@ -40,7 +40,7 @@ async def test_health_names_its_parts(api: Api) -> None:
     assert answer.json["database"] == "connected"
     assert answer.json["log"] == "connected"
     assert {name: it["lag"] for name, it in answer.json["projections"].items()} == dict.fromkeys(
-        ("cycles", "episodes", "miners", "moments", "weights"), 0
+        ("cycles", "episodes", "miners", "moments", "verifications", "weights"), 0
     )
 
 
@@ -346,4 +346,8 @@ async def test_the_documentation_lists_every_path(api: Api) -> None:
         "/v1/cycles/{cycle_id}",
         "/v1/cycles/{cycle_id}/episodes",
         "/v1/episodes/{episode_id}",
+        "/v1/cycles/{cycle_id}/verifications",
+        "/v1/cycles/{cycle_id}/verifications/{uid}",
+        "/v1/cycles/{cycle_id}/copies",
+        "/v1/miners/{hotkey}/verifications",
     }

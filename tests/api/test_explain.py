@@ -39,7 +39,7 @@ async def moved(read_side: Written) -> WeightsComputed:
     outcomes = outcomes_where(plan, {0: facts.REACH, 1: facts.PUSH})
     seal = await append_sealed(read_side.log, plan, [*outcomes], extra=[facts.slots_checked(moved=(0,))])
     evidence = await read_evidence(read_side.log, seal)
-    weights = weigh(evidence.plan, evidence.outcomes, seal, evidence.moved)
+    weights = weigh(evidence.plan, evidence.outcomes, seal, evidence.unpaid)
     assert isinstance(weights, WeightsComputed)
     await read_side.log.append([draft(begin(weights, source="/test"))])
     await read_side.project()

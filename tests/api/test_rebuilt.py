@@ -32,7 +32,21 @@ PATHS = [
     "/v1/cycles/2/episodes?limit=7&uid=1",
     "/v1/episodes/1.0.metaworld.task-0-v3.0",
     "/v1/episodes/2.3.metaworld.task-1-v3.4",
+    "/v1/cycles/1/verifications",
+    "/v1/cycles/3/verifications",
+    "/v1/cycles/1/verifications/2",
+    "/v1/cycles/3/verifications/1",
+    "/v1/cycles/2/copies",
+    "/v1/miners/hotkey-0/verifications",
+    "/v1/miners/hotkey-0/history",
     "/v1/episodes/3.1.metaworld.push-v3.1",
+]
+CHECKS = [
+    facts.verification_failed(1, 0),
+    facts.verification_passed(1, 1),
+    facts.verification_inconclusive(1, 2),
+    facts.verification_passed(3, 0),
+    facts.verification_failed(3, 1),
 ]
 
 
@@ -41,9 +55,9 @@ async def test_after_the_database_was_dropped_all_answers_are_the_same(
 ) -> None:
     url, settings = empty_database_url, patient_settings(empty_database_url, nats_server.url)
     parts = [
-        [facts.discovered(0), facts.discovered(1), *large_cycle(1)],
-        [facts.commitment_changed(0), facts.departed(1), *large_cycle(2)],
-        facts.whole_cycle(3)[:7],
+        [facts.discovered(0), facts.discovered(1), *large_cycle(1), *CHECKS[:3]],
+        [facts.commitment_changed(0), facts.departed(1), *large_cycle(2), facts.copies_found(2)],
+        [*facts.whole_cycle(3)[:7], *CHECKS[3:]],
     ]
     await init(url)
     engine = open_engine(url, role="test", command_timeout_s=60)

@@ -103,6 +103,7 @@ async def through_restarts(api: ApiProcess, nats: NatsProcess) -> None:
             end = await write(log, *large_cycle(number + 1, miners=10, environments=2, episodes=EPISODES))
             await eventually(lambda end=end: reading.done() or follower.position > end // 2)  # type: ignore[misc]
             await asyncio.to_thread(disturb, number, api, nats)
+            await eventually(lambda: is_up(api.base_url))  # before that it knows no clean end
         end = await write(log, *large_cycle(ROUNDS + 1, miners=10, environments=2, episodes=1))
         await eventually(lambda: reading.done() or follower.position == end, 120)
         assert not reading.done(), reading.result()
@@ -111,6 +112,14 @@ async def through_restarts(api: ApiProcess, nats: NatsProcess) -> None:
     print(f"{follower.position} events over {follower.connections} connections")
     assert follower.connections > ROUNDS
     assert follower.digest.hexdigest() == exported
+
+
+async def is_up(base_url: str) -> bool:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"{base_url}/livez") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 async def export(base_url: str) -> str:

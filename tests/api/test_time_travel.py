@@ -31,6 +31,11 @@ PATHS = [
     *(f"/v1/cycles/{cycle}" for cycle in (1, 3, 4)),
     "/v1/cycles/2/episodes?limit=3",
     "/v1/cycles/3/episodes?uid=2",
+    *(f"/v1/cycles/{cycle}/verifications" for cycle in (1, 3, 4)),
+    *(f"/v1/cycles/{cycle}/verifications/{uid}" for cycle in (2, 3) for uid in (0, 3)),
+    *(f"/v1/cycles/{cycle}/copies" for cycle in (1, 2)),
+    "/v1/miners/hotkey-1/verifications",
+    "/v1/miners/hotkey-2/verifications?limit=1",
 ]
 
 

@@ -51,7 +51,7 @@ def assert_refused(answer: Answer, *tells: str) -> None:
         ("db create --database-url postgresql://u@h:abc/k", "postgresql://user:password@host:port/database"),
         ("db create --database-url postgresql://u@[h/k", "postgresql://user:password@host:port/database"),
         ("db create --database-url postgresql://u@127.0.0.1:1/k", "start it"),
-        ("replay nosuch", "there are cycles, episodes, miners, moments, weights"),
+        ("replay nosuch", "there are cycles, episodes, miners, moments, verifications, weights"),
         ("replay --from -1", "'--from'"),
         ("replay --force --from 7", "leave out --from"),
         ("events tail --subject=", "--subject"),
@@ -78,6 +78,8 @@ def test_a_wrong_option_is_refused(command: Command, arguments: str, tells: str)
         ("--epsilon-min NaN", "--epsilon-min"),
         ("--epsilon-min 0.5 --epsilon-max 0.1", "epsilon_min 0.5 is above epsilon_max 0.1"),
         ("--pareto-temperature 0", "--pareto-temperature"),
+        ("--verification --verification-rate 1.5", "--verification-rate: Input should be less than or equal to 1"),
+        ("--verification --verification-tolerance 0", "--verification-tolerance"),
         ("--network=", "--network"),
     ],
 )

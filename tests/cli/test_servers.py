@@ -71,7 +71,7 @@ def test_the_status_tells_totals_and_lags(command: Command, home: Path) -> None:
     assert told["running cycle"] == "none"
     assert {"latest completed cycle", "latest weights"} < told.keys()
     rows = [line.split() for line in status.out.splitlines()[7:]]
-    assert [row[0] for row in rows] == ["cycles", "episodes", "miners", "moments", "weights"]
+    assert [row[0] for row in rows] == ["cycles", "episodes", "miners", "moments", "verifications", "weights"]
 
 
 def test_the_api_joins_the_servers_that_others_run(home: Path) -> None:
@@ -145,7 +145,14 @@ def test_read_models_are_replayed(command: Command, home: Path) -> None:
     assert command("--home", home, "db", "create").out == "exists already\n"
     assert command("--home", home, "db", "init").out == "the tables are there\n"
     lines = command("--home", home, "replay").out.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["cycles", "episodes", "miners", "moments", "weights"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "cycles",
+        "episodes",
+        "miners",
+        "moments",
+        "verifications",
+        "weights",
+    ]
     assert all("identical to what was live" in line for line in lines)
     (line,) = command("--home", home, "replay", "cycles", "--from", "3").out.splitlines()
     assert line.startswith("cycles: from 3 to ")

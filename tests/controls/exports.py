@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 import orjson
 from bittensor_core import Keypair
 
+from consumers.scoring.copies import Holder, actions_of, copies_found
 from consumers.scoring.rates import tally
 from consumers.scoring.shadow import shadows
+from consumers.scoring.unpaid import Unpaid
 from consumers.scoring.weighing import weigh
 from events.canonical import Json, canonical
 from events.codec import draft
@@ -25,6 +27,7 @@ from events.merkle import MerkleTree
 from events.metagraph import SEED_DELAY_BLOCKS, ChainTerms, SlotsChecked
 from events.rule_changes import RulesAnnounced
 from events.signed import KeyAnnounced, RootSigned, Signature, WeightsSigned
+from events.verification import VerificationOutcome, unverified
 from events.weights import WeightsComputed
 from tests.controls import facts
 
@@ -134,10 +137,13 @@ def cycle_export(
     pair: Any = KEY,
     rules: Sequence[RulesAnnounced] = (),
     checked: SlotsChecked | None = None,
+    checks: Sequence[VerificationOutcome] = (),
+    known: Mapping[str, Holder] | None = None,
 ) -> list[bytes]:
     """The bodies of the cycle's events: sealed or, below its coverage, abandoned; scored, and signed.
 
-    `rules` were announced before the plan, and `checked` comes before the end.
+    `rules` were announced before the plan; the spot `checks` and the slots `checked` come before the end.
+    Files are `known` from the cycles before.
     """
     story = Story.begin(pair if signed else None)
     for announced in rules:
@@ -151,15 +157,18 @@ def cycle_export(
     seeded = story.write(facts.seeded(plan.cycle, block=plan.block + delay), planned)
     for event in (*extra, *outcomes):
         story.write(event, seeded)
-    moved = set(checked.moved) if checked else set()
-    if checked is not None:
-        story.write(checked, seeded)
+    for event in (*checks, *([checked] if checked else [])):
+        story.write(event, seeded)
+    unpaid = Unpaid(frozenset(checked.moved if checked else ()), unverified(plan.verification, checks))
     end = ending(plan, outcomes, story.bodies[first - 1 :], first)
     ended = story.write(end, seeded)
     ended_body = story.bodies[-1]
-    weights = weigh(plan, outcomes, end, moved)
+    weights = weigh(plan, outcomes, end, unpaid)
     weighed = story.write(weights, ended)
-    for shadow in shadows(plan, tally(plan, outcomes), rules, moved):
+    copies = copies_found(plan, actions_of(plan, outcomes), checks, known or {})
+    if copies is not None and isinstance(end, CycleSealed):
+        story.write(copies, ended)
+    for shadow in shadows(plan, tally(plan, outcomes), rules, unpaid):
         story.write(shadow, ended)
     if signed:
         story.write(root_signed(end, ended_body, pair, plan.chain), ended)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from datetime import timedelta
 from random import Random
 
 from events.codec import draft
 from events.envelope import begin
 from events.event import Event
-from events.ids import EpisodeKey
+from events.ids import EpisodeKey, Uid
 from events.log import Draft
-from events.weights import WithheldReason
+from events.verification import VerificationFailed, VerificationOutcome
+from events.weights import MinerStanding, WithheldReason
 from tests.controls import facts
 
 UIDS = 5
@@ -22,17 +23,17 @@ def random_log(seed: int, *, cycles: int = 4) -> list[Draft]:
     random = Random(seed)
     return [
         draft(begin(event, source="/test", time=facts.MOMENT + timedelta(seconds=place / 3 + random.uniform(-2, 2))))
-        for place, event in enumerate(_history(random, cycles))
+        for place, event in enumerate(_history(random, Random(f"checks {seed}"), cycles))
     ]
 
 
-def _history(random: Random, cycles: int) -> Iterator[Event]:
+def _history(random: Random, checking: Random, cycles: int) -> Iterator[Event]:
     miners = _Miners(random)
     yield from miners.begin()
     waiting: list[Event] = []
     for number in range(1, cycles + 1):
         uids = tuple(sorted(random.sample(range(UIDS), random.randint(1, UIDS - 1))))
-        events = [*_cycle(random, number, uids)]
+        events = [*_cycle(random, checking, number, uids)]
         yield events[0]
         yield from waiting  # the weights of one cycle may come after the plan of the next
         for event in events[1:-1]:
@@ -45,8 +46,9 @@ def _history(random: Random, cycles: int) -> Iterator[Event]:
     yield from waiting
 
 
-def _cycle(random: Random, number: int, uids: tuple[int, ...]) -> Iterator[Event]:
-    plan = facts.planned(number, uids=uids, episodes=random.randint(1, 3), block=10 * number)
+def _cycle(random: Random, checking: Random, number: int, uids: tuple[int, ...]) -> Iterator[Event]:
+    terms = facts.verification_terms() if checking.random() < 0.8 else None
+    plan = facts.planned(number, uids=uids, episodes=random.randint(1, 3), block=10 * number, verification=terms)
     yield plan
     if random.random() < 0.9:
         yield facts.seeded(number, block=10 * number + 1)
@@ -62,16 +64,32 @@ def _cycle(random: Random, number: int, uids: tuple[int, ...]) -> Iterator[Event
             yield facts.attempt_failed(key)
         ends = (facts.completed(key), facts.completed(key, success=False), facts.forfeited(key), facts.abandoned(key))
         yield random.choice(ends)
+    checks = [] if terms is None else [*_checks(checking, number, uids)]
+    yield from checks
     if random.random() < 0.75:
         yield facts.sealed(number)
+        if checks and checking.random() < 0.5:
+            yield facts.copies_found(number)
+        failed = {check.uid for check in checks if isinstance(check, VerificationFailed)}
         yield random.choice([facts.weights_computed, facts.weights_withheld])(number).model_copy(
-            update={"block": plan.block, "standings": tuple(facts.standing(uid) for uid in uids)}
+            update={"block": plan.block, "standings": tuple(_standing(uid, failed) for uid in uids)}
         )
     else:
         yield facts.cycle_abandoned(number)
         yield facts.weights_withheld(number).model_copy(
             update={"block": plan.block, "standings": (), "reason": WithheldReason.CYCLE_ABANDONED}
         )
+
+
+def _checks(random: Random, number: int, uids: Sequence[int]) -> Iterator[VerificationOutcome]:
+    kinds = (facts.verification_passed, facts.verification_failed, facts.verification_inconclusive)
+    for uid in uids:
+        if random.random() < 0.6:
+            yield random.choice(kinds)(number, uid)
+
+
+def _standing(uid: int, failed: Set[Uid]) -> MinerStanding:
+    return facts.standing(uid).model_copy(update={"unverified": uid in failed})
 
 
 class _Miners:

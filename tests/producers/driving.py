@@ -15,10 +15,10 @@ from events import subjects
 from events.codec import decode, draft
 from events.connection import Connection, NatsError
 from events.cycles import CyclePlanned, CycleSealed, CycleSeeded, EpisodeTerms
-from events.envelope import RecordedEvent, begin, follow
+from events.envelope import Clock, RecordedEvent, begin, follow, utc_now
 from events.episodes import EpisodeCompleted, EpisodeForfeited
 from events.event import Event
-from events.ids import CycleId, EpisodeId, Hotkey, Uid
+from events.ids import CycleId, Hotkey, Uid
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import Conflict, Draft, EventLog, Filter, Stored
@@ -27,11 +27,14 @@ from events.merkle import MerkleTree
 from events.queue import TaskQueue
 from events.rules import ScoringRules
 from events.sealed import EndpointKey
+from events.seeds import cycle_secret
 from events.streams import TASKS
-from events.tasks import EpisodeTask, Task
+from events.tasks import CheckTask, EpisodeTask, Task
+from events.verification import VerificationOutcome
 from producers.blocks import ClockBlocks
-from producers.cycles.conductor import ReadSubnet, conduct
-from producers.cycles.settings import SchedulerSettings
+from producers.cycles.conductor import conduct
+from producers.cycles.pin import ReadSubnet
+from producers.cycles.settings import SchedulerSettings, VerificationSettings
 from producers.cycles.state import CycleEnd, CycleState
 from producers.discovery.source import RegisteredMiner, Snapshot
 from producers.progress import Progress
@@ -72,6 +75,7 @@ def settings(
     master_key: bytes = MASTER_KEY,
     terms: EpisodeTerms = facts.TERMS,
     endpoint_key: EndpointKey | None = None,
+    verification: VerificationSettings | None = None,
 ) -> SchedulerSettings:
     return SchedulerSettings(
         network=network,
@@ -79,6 +83,7 @@ def settings(
         episodes_per_env=episodes,
         terms=terms,
         rules=ScoringRules(coverage_min=Decimal(coverage_min)),
+        verification=verification,
         deadline_s=deadline_s,
         eval_interval_s=eval_interval_s,
         discovery_interval_s=0.02,
@@ -87,6 +92,12 @@ def settings(
         endpoint_key=endpoint_key,
         versions={"mujoco": "3.3.0"},
     )
+
+
+def checking(rate: str = "1") -> VerificationSettings:
+    """Miners are checked with this probability."""
+    terms = facts.verification_terms(rate=rate)
+    return VerificationSettings(**{name: value for name, value in terms if name != "suspended"})
 
 
 class Miners:
@@ -120,16 +131,20 @@ async def events_of(log: EventLog, subject: str = ">") -> list[RecordedEvent[Eve
 
 
 class Stage(Protocol):
-    """A log and a queue, and what a worker sees of the queue."""
+    """A log and a queue, and what workers and verifiers see of the queue."""
 
     log: EventLog
     queue: TaskQueue
 
     async def tasks(self) -> list[EpisodeTask]:
-        """Those on the queue, in order."""
+        """The episodes on the queue, in order."""
         ...
 
-    async def remove(self, task: EpisodeTask) -> None:
+    async def checks(self) -> list[CheckTask]:
+        """The checks on the queue, in order."""
+        ...
+
+    async def remove(self, task: Task) -> None:
         """As an acknowledgement does."""
         ...
 
@@ -143,7 +158,10 @@ class MemoryStage:
     async def tasks(self) -> list[EpisodeTask]:
         return list(self.memory_queue.waiting.values())
 
-    async def remove(self, task: EpisodeTask) -> None:
+    async def checks(self) -> list[CheckTask]:
+        return self.memory_queue.checks
+
+    async def remove(self, task: Task) -> None:
         self.memory_queue.done(task)
 
 
@@ -152,23 +170,29 @@ class JetStreamStage:
         self._connection = connection
         self.log: EventLog = JetStreamLog(connection)
         self.queue: TaskQueue = JetStreamQueue(connection)
-        self._sequences: dict[EpisodeId, int] = {}
+        self._sequences: dict[str, int] = {}
 
     async def tasks(self) -> list[EpisodeTask]:
-        found: list[EpisodeTask] = []
+        return [EpisodeTask.model_validate_json(it) for it in await self._queued(subjects.EPISODE_TASKS)]
+
+    async def checks(self) -> list[CheckTask]:
+        return [CheckTask.model_validate_json(it) for it in await self._queued(subjects.CHECK_TASKS)]
+
+    async def _queued(self, which: str) -> list[bytes]:
+        found: list[bytes] = []
         sequence = 0
         with suppress(NatsError):  # no more messages, or no server for a moment
             while True:
-                wanted = {"seq": sequence + 1, "next_by_subj": "task.>"}
+                wanted = {"seq": sequence + 1, "next_by_subj": which}
                 message = (await self._connection.api(f"STREAM.MSG.GET.{TASKS}", wanted))["message"]
                 sequence = int(message["seq"])
-                found.append(EpisodeTask.model_validate_json(base64.b64decode(message["data"])))
-                self._sequences[found[-1].key.id] = sequence
+                found.append(base64.b64decode(message["data"]))
+                self._sequences[message["subject"]] = sequence
         return found
 
-    async def remove(self, task: EpisodeTask) -> None:
+    async def remove(self, task: Task) -> None:
         with suppress(NatsError):  # gone already, or it will be offered again
-            sequence = self._sequences[task.key.id]
+            sequence = self._sequences[subjects.task_of(task)]
             await self._connection.api(f"STREAM.MSG.DELETE.{TASKS}", {"seq": sequence})
 
 
@@ -181,7 +205,7 @@ Run = Callable[[EpisodeTask], EpisodeCompleted | EpisodeForfeited | None]
 """None leaves the task where it is."""
 
 
-async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None) -> None:
+async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None, clock: Clock = utc_now) -> None:
     """Does tasks as they come, so many before it looks again, until it is cancelled."""
     while True:
         tasks = (await stage.tasks())[:at_once]
@@ -189,18 +213,52 @@ async def work(stage: Stage, run: Run = outcome_of, at_once: int | None = None) 
             outcome = run(task)
             if outcome is None:
                 continue
-            envelope = follow(outcome, cause=task.cause, correlation=task.correlation, source="/tests/worker")
-            with suppress(Conflict):  # there is an outcome already, and it stays
-                await stage.log.append([draft(envelope)])
-            await stage.remove(task)
+            await settle(stage, task, outcome, clock())
         if not tasks or at_once:
             await asyncio.sleep(0.001)
 
 
+async def settle(stage: Stage, task: Task, outcome: Event, time: datetime) -> None:
+    """Appends what came of a task, and takes it from the queue."""
+    it = follow(outcome, cause=task.cause, correlation=task.correlation, source="/tests/worker", time=time)
+    with suppress(Conflict):  # there is an outcome already, and it stays
+        await stage.log.append([draft(it)])
+    await stage.remove(task)
+
+
 @asynccontextmanager
-async def worker(stage: Stage, run: Run = outcome_of, at_once: int | None = None) -> AsyncIterator[None]:
+async def worker(
+    stage: Stage, run: Run = outcome_of, at_once: int | None = None, clock: Clock = utc_now
+) -> AsyncIterator[None]:
     """Works on the stage within the block."""
-    task = asyncio.create_task(work(stage, run, at_once))
+    task = asyncio.create_task(work(stage, run, at_once, clock))
+    try:
+        yield
+    finally:
+        await stop(task)
+
+
+def passed(task: CheckTask) -> VerificationOutcome:
+    return facts.verification_passed(task.cycle, task.uid)
+
+
+Check = Callable[[CheckTask], VerificationOutcome | None]
+"""None leaves the task where it is."""
+
+
+async def verify(stage: Stage, check: Check = passed) -> None:
+    """Answers checks as they come, until it is cancelled."""
+    while True:
+        for task in await stage.checks():
+            if (outcome := check(task)) is not None:
+                await settle(stage, task, outcome, facts.MOMENT)
+        await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def verifier(stage: Stage, check: Check = passed) -> AsyncIterator[None]:
+    """Verifies on the stage within the block."""
+    task = asyncio.create_task(verify(stage, check))
     try:
         yield
     finally:
@@ -265,7 +323,8 @@ async def check_whole(log: EventLog, cycle: CycleId = CYCLE) -> None:
     assert isinstance(seeded.event, CycleSeeded)
     assert isinstance(end.event, CycleSealed)
     assert len({it.subject for it in recorded}) == len(recorded)
-    assert len(recorded) == plan.event.episodes_planned + 3
+    checked = [it for it in recorded if isinstance(it.event, VerificationOutcome)]
+    assert len(recorded) == plan.event.episodes_planned + len(checked) + 3
     assert {it.envelope.correlation for it in recorded} == {plan.id}
     assert {it.envelope.causation for it in recorded[2:-1]} == {seeded.id}
     assert seeded.envelope.causation == plan.id
@@ -278,7 +337,7 @@ async def check_whole(log: EventLog, cycle: CycleId = CYCLE) -> None:
 
 
 async def fold(log: EventLog, cycle: CycleId = CYCLE) -> CycleState:
-    state = CycleState(cycle)
+    state = CycleState(cycle, cycle_secret(MASTER_KEY, cycle))
     async for batch in log.read(subject=subjects.cycle(cycle)):
         for stored in batch:
             state.apply(stored)

@@ -20,7 +20,7 @@ from events.connection import Connection
 from events.episodes import EpisodeCompleted, EpisodeForfeited
 from events.ids import Uid
 from events.sealed import EndpointKey, seal
-from producers.cycles.conductor import SealedEndpoints
+from producers.cycles.errors import SealedEndpoints
 from producers.discovery import commitments
 from producers.discovery.commitments import Rejection, parse_commitment, sealed_commitment_text
 from producers.discovery.discovery import Discovery

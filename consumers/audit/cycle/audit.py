@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import cast
 
+from consumers.audit.cycle.copies import check_copies
 from consumers.audit.cycle.evidence import check_events, check_export, check_plan, check_root
 from consumers.audit.cycle.fold import CycleFold, Placed
 from consumers.audit.cycle.lines import Export, NotATrailer
 from consumers.audit.cycle.results import Scored, check_results
 from consumers.audit.cycle.shadows import check_shadows
 from consumers.audit.cycle.signatures import check_signature
+from consumers.audit.cycle.spot_checks import check_spot_checks
 from consumers.audit.cycle.verdicts import (
     CycleAudit,
     Difference,
@@ -88,6 +90,10 @@ def _check_auditable(fold: CycleFold) -> None:
 
 
 def _results(fold: CycleFold, end: Placed) -> Iterator[Verdict]:
+    if fold.episodes is not None:
+        plan = cast("CyclePlanned", fold.one[CyclePlanned].recorded.event)
+        if (checks := check_spot_checks(fold, plan)) is not None:
+            yield checks
     if (weights := fold.weights) is None:
         expected = f"the weights of cycle {fold.cycle}, or why there are none"
         yield Verdict.of(Name.SCORES, Difference("the weights", expected, "none"), "", 0.0)
@@ -98,8 +104,10 @@ def _results(fold: CycleFold, end: Placed) -> Iterator[Verdict]:
             end=cast("CycleSealed | CycleAbandoned", end.recorded.event),
             weights=cast("WeightsComputed | WeightsWithheld", weights.recorded.event),
             where=weights.line.where,
-            moved=fold.moved,
+            unpaid=fold.unpaid,
         )
         yield from check_results(scored)
         if (shadows := check_shadows(fold, scored.plan, scored.tallies)) is not None:
             yield shadows
+        if (copies := check_copies(fold, scored.plan)) is not None:
+            yield copies

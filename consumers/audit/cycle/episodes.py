@@ -1,11 +1,12 @@
-"""Which planned episodes have an outcome, and how they ended: a byte for each episode, four counts for each pair.
+"""Which planned episodes have an outcome, and how they ended: some bytes for each episode, four counts for each pair.
 
-So an audit's memory grows with the plan by a byte for each episode, and not with what is said about them.
+So an audit's memory grows with the plan by some twenty bytes for each episode, and not with what is said about them.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from random import SystemRandom
 
 import orjson
@@ -14,14 +15,17 @@ from consumers.audit.case import Claim, claim_of
 from consumers.audit.cycle.verdicts import Difference
 from consumers.scoring.rates import Tallies
 from events.cycles import CyclePlanned, OutcomeCounts
+from events.draws import Recording
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
-from events.ids import EpisodeKey
+from events.ids import EpisodeKey, Uid
 from events.weights import EnvironmentTally
 
 EPISODES_MAX = 10_000_000
-"""More than any cycle can run; a forged plan may name more, and there is to be room for a byte each."""
+"""More than any cycle can run; a forged plan may name more, and there is to be room for them."""
 
 DIGEST_BYTES = 16
+STEPS_MAX = 2**32 - 1
+"""More are kept as so many."""
 
 _ENDED, _RAN = 1, 2
 
@@ -42,6 +46,10 @@ class Episodes:
         self._environments = {env: place for place, env in enumerate(plan.environments)}
         self._flags = bytearray(plan.episodes_planned)
         self._claims = bytearray(DIGEST_BYTES * plan.episodes_planned if keep_claims else 0)
+        self._actions = bytearray(DIGEST_BYTES * plan.episodes_planned)
+        """The beginning of each digest of actions; zeros where an episode was not completed."""
+        self._steps = memoryview(bytearray(4 * plan.episodes_planned)).cast("I")
+        """Of the completed."""
         self._attempts: set[tuple[int, int]] = set()
         self._counts = [[0, 0, 0, 0] for _ in range(len(plan.roster) * len(plan.environments))]
         self.ended = 0
@@ -69,6 +77,10 @@ class Episodes:
         self._flags[slot] = _ENDED
         self.ended += 1
         self._count(outcome, self._counts[slot // self._plan.episodes_per_environment])
+        if isinstance(outcome, EpisodeCompleted):
+            self._steps[slot] = min(outcome.steps, STEPS_MAX)
+            digest_of_actions = bytes.fromhex(outcome.evidence.action_digest)[:DIGEST_BYTES]
+            self._actions[DIGEST_BYTES * slot : DIGEST_BYTES * (slot + 1)] = digest_of_actions
         if not isinstance(outcome, EpisodeAbandoned) and outcome.evidence is not None:
             self._flags[slot] |= _RAN
             if self._claims:
@@ -102,6 +114,25 @@ class Episodes:
         return {
             entry.uid: {env: _tally(next(rows)) for env in self._plan.environments} for entry in self._plan.roster
         }
+
+    def recordings(self) -> Iterator[list[Recording]]:
+        """What spot checks may be made with, miner by miner."""
+        plan = self._plan
+        names = [(env, index) for env in plan.environments for index in range(plan.episodes_per_environment)]
+        for place, entry in enumerate(plan.roster):
+            steps = self._steps[place * len(names) : (place + 1) * len(names)]
+            yield [
+                Recording(env, index, entry.uid, taken)
+                for (env, index), taken in zip(names, steps, strict=True)
+                if taken
+            ]
+
+    def actions(self, uid: Uid) -> Sequence[bytes | None]:
+        """Of each planned episode of this miner the beginning of the digest of its actions; None: not completed."""
+        each = DIGEST_BYTES * len(self._environments) * self._plan.episodes_per_environment
+        first = self._miners[uid][0] * each
+        found = (bytes(self._actions[at : at + DIGEST_BYTES]) for at in range(first, first + each, DIGEST_BYTES))
+        return [actions if any(actions) else None for actions in found]
 
     def drawn(self, wanted: int) -> list[EpisodeKey]:
         """So many of the episodes that were simulated, at random, and other ones in each audit.

@@ -213,6 +213,8 @@ def _tree_differs(
         return Difference(where, f"the root {leaf.root}", end.merkle_root)
     if (slots := fold.one.get(SlotsChecked)) is not None and slots.line.number > leaf.line.number:
         return Difference(where, "the slots that were checked under the root", "them left out")
+    if any(check.line.number > leaf.line.number for check in fold.checks.values()):
+        return Difference(where, "the spot checks under the root", "some left out")
     plan = fold.one[CyclePlanned].line
     found = f"{end.first_sequence} to {end.last_sequence}"
     if plan.sequence is not None:

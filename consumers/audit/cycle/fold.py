@@ -1,6 +1,6 @@
 """One pass over a cycle's events in log order. It keeps what the checks ask for, and the first difference of each.
 
-plan ── (metagraph) ── seed ── outcomes and failed attempts ── (slots) ── end ── weights ── signatures
+plan ── (metagraph) ── seed ── outcomes and failed attempts ── (checks) ── (slots) ── end ── weights ── signatures
                                (attempts that we lost may still come after the end)
 """
 
@@ -18,8 +18,10 @@ from consumers.audit.cycle.episodes import Episodes
 from consumers.audit.cycle.lines import Line
 from consumers.audit.cycle.spelling import written_otherwise
 from consumers.audit.cycle.verdicts import Difference, Name
+from consumers.scoring.unpaid import Unpaid
 from events import subjects
 from events.codec import CodecError, UnknownEventType, decode, told
+from events.copies import CopiesFound
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.envelope import Envelope, RecordedEvent
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
@@ -30,12 +32,20 @@ from events.merkle import MerkleTree
 from events.metagraph import MetagraphRecorded, SlotsChecked
 from events.rule_changes import RulesAnnounced, ShadowScored
 from events.signed import KeyAnnounced, RootSigned, WeightsSigned
+from events.verification import (
+    VerificationFailed,
+    VerificationInconclusive,
+    VerificationOutcome,
+    VerificationPassed,
+    unverified,
+)
 from events.weights import WeightsComputed, WeightsWithheld
 
 OfCycle = (
     CyclePlanned
     | MetagraphRecorded
     | CycleSeeded
+    | VerificationOutcome
     | SlotsChecked
     | CycleSealed
     | CycleAbandoned
@@ -48,6 +58,7 @@ OfCycle = (
     | RootSigned
     | WeightsSigned
     | ShadowScored
+    | CopiesFound
 )
 OfAll = KeyAnnounced | RulesAnnounced
 """Of no one cycle: the export of each holds all of them."""
@@ -96,6 +107,8 @@ class CycleFold:
         """Announced before the plan, by the cycle from which they count."""
         self.shadows: dict[CycleId, Placed] = {}
         """By the cycle from which their rules count."""
+        self.checks: dict[Uid, Placed] = {}
+        """The spot checks, by miner."""
         self.episodes: Episodes | None = None
         self._announced: set[CycleId] = set()
         self._keep_claims = keep_claims
@@ -109,10 +122,13 @@ class CycleFold:
         return self.one.get(WeightsComputed) or self.one.get(WeightsWithheld)
 
     @property
-    def moved(self) -> frozenset[Uid]:
-        """Who of the plan's miners no longer held its uid at the end."""
-        placed = self.one.get(SlotsChecked)
-        return frozenset(cast("SlotsChecked", placed.recorded.event).moved) if placed else frozenset()
+    def unpaid(self) -> Unpaid:
+        """Who of the plan's miners gets no weight."""
+        plan, slots = self.one.get(CyclePlanned), self.one.get(SlotsChecked)
+        terms = cast("CyclePlanned", plan.recorded.event).verification if plan else None
+        checks = [cast("VerificationOutcome", placed.recorded.event) for placed in self.checks.values()]
+        moved = cast("SlotsChecked", slots.recorded.event).moved if slots else ()
+        return Unpaid(frozenset(moved), unverified(terms, checks))
 
     def differ(self, name: Name, difference: Difference | None) -> None:
         """Keeps it, if it is the first."""
@@ -185,6 +201,8 @@ class CycleFold:
                 self._take_outcome(line, outcome)
             case EpisodeAttemptFailed() as failed:
                 self._take_attempt(line, failed)
+            case VerificationPassed() | VerificationFailed() | VerificationInconclusive() as check:
+                self._take_check(line, recorded, check)
             case event:
                 self._take_one(line, recorded)
                 if not isinstance(event, CyclePlanned | MetagraphRecorded | CycleSeeded | SlotsChecked):
@@ -252,12 +270,24 @@ class CycleFold:
 
     def _take_slots(self, line: Line, slots: SlotsChecked) -> None:
         self._come_after(line, CyclePlanned, slots.type)
+        self._come_between(line, slots.type)
+
+    def _take_check(self, line: Line, recorded: RecordedEvent[Event], check: VerificationOutcome) -> None:
+        self._come_after(line, CycleSeeded, check.type)
+        self._come_between(line, check.type)
+        if SlotsChecked in self.one:
+            self.differ(Name.PLAN, Difference(line.where, f"{check.type} before the slots", "it after them"))
+        if check.uid in self.checks:
+            self.differ(Name.PLAN, Difference(line.where, f"one event at {recorded.subject}", "a second one"))
+        else:
+            self.checks[check.uid] = Placed(line, recorded)
+
+    def _come_between(self, line: Line, found: str) -> None:
+        """After all outcomes, before the end."""
         if self.end is not None:
-            self.differ(
-                Name.PLAN, Difference(line.where, f"{slots.type} before the end of the cycle", "it after that")
-            )
+            self.differ(Name.PLAN, Difference(line.where, f"{found} before the end of the cycle", "it after that"))
         elif self.episodes is not None and not self.episodes.complete:
-            expected = f"one outcome of each episode before {slots.type}"
+            expected = f"one outcome of each episode before {found}"
             self.differ(Name.PLAN, Difference(line.where, expected, "it before some"))
 
     def _begin(self, line: Line, plan: CyclePlanned) -> None:
@@ -286,5 +316,6 @@ _KINDS: dict[type[Event], tuple[type[Event], ...]] = {
     WeightsWithheld: _RESULTS,
     RootSigned: (RootSigned,),
     WeightsSigned: (WeightsSigned,),
+    CopiesFound: (CopiesFound,),
 }
 """Of each kind a cycle has one."""

@@ -14,9 +14,10 @@ from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from consumers.scoring import weighing
 from consumers.scoring.rates import Tallies
 from consumers.scoring.standings import epsilons_of, frontier_of, points_of, weights_of
+from consumers.scoring.unpaid import NOBODY, Unpaid
 from consumers.scoring.weighing import text, weigh, why_withheld
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
-from events.ids import EnvId, Uid
+from events.ids import EnvId
 from events.weights import MinerStanding, WeightsComputed, WeightsWithheld
 
 T = TypeVar("T")
@@ -34,8 +35,7 @@ class Scored:
     weights: WeightsComputed | WeightsWithheld
     where: str
     """Of the weights."""
-    moved: frozenset[Uid] = frozenset()
-    """Who no longer held its uid at the end."""
+    unpaid: Unpaid = NOBODY
 
 
 def check_results(scored: Scored) -> Iterator[Verdict]:
@@ -64,11 +64,11 @@ def check_results(scored: Scored) -> Iterator[Verdict]:
     rows = _column(scored, "points", map(str, earned), [it.points for it in standings])
     yield _verdict(Name.POINTS, scored, rows, f"{sum(map(bool, earned))} miners have some", started)
 
-    (weights, u16), started = _timed(lambda: weights_of(contenders, earned, rules, scored.moved))
+    (weights, u16), started = _timed(lambda: weights_of(contenders, earned, rules, scored.unpaid))
     agreed = (
         f"{sum(map(bool, weights))} of {len(standings)} above zero"
         if weights
-        else f"withheld: {why_withheld(earned).detail}"
+        else f"withheld: {why_withheld(plan, earned, scored.unpaid).detail}"
     )
     rows = _weights(scored, [*map(text, weights)], earned)
     yield _verdict(Name.WEIGHTS, scored, rows, agreed, started)
@@ -134,16 +134,14 @@ def _weights(scored: Scored, expected: list[str], earned: list[int]) -> Iterator
     kind = WeightsComputed if expected else WeightsWithheld
     yield "type", kind.type, result.type
     if isinstance(result, WeightsWithheld):
-        why = why_withheld(earned)
+        why = why_withheld(scored.plan, earned, scored.unpaid)
         yield "reason", why.reason, result.reason
         yield "detail", why.detail, result.detail
-    yield from _column(scored, "moved", _moved(scored), [it.moved for it in result.standings])
+    uids, unpaid = [entry.uid for entry in scored.plan.roster], scored.unpaid
+    for name, who in (("moved", unpaid.moved), ("unverified", unpaid.unverified)):
+        yield from _column(scored, name, [uid in who for uid in uids], [getattr(it, name) for it in result.standings])
     zeros = ["0"] * len(scored.plan.roster)
     yield from _column(scored, "weight", expected or zeros, [it.weight for it in result.standings])
-
-
-def _moved(scored: Scored) -> list[bool]:
-    return [entry.uid in scored.moved for entry in scored.plan.roster]
 
 
 def _u16(scored: Scored, expected: list[int]) -> Iterator[Row]:

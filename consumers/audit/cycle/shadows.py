@@ -7,11 +7,12 @@ from time import perf_counter
 from typing import cast
 
 from consumers.audit.cycle.fold import CycleFold, Placed
+from consumers.audit.cycle.lineage import misplaced
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from consumers.scoring.rates import Tallies
 from consumers.scoring.shadow import shadow
+from consumers.scoring.unpaid import Unpaid
 from events.cycles import CyclePlanned
-from events.ids import Uid
 from events.rule_changes import RulesAnnounced, ShadowScored, pending
 
 
@@ -35,30 +36,20 @@ def _differences(
             yield Difference(
                 placed.line.where, f"no rules for cycle {cycle} that were announced before the plan", "them"
             )
-        yield from _misplaced(fold, placed)
+        yield from misplaced(fold, placed)
     for rules in announced:
         if (there := fold.shadows.get(rules.cycle)) is None:
             yield Difference("the shadows", f"the cycle under the rules for cycle {rules.cycle}", "none")
         else:
-            yield from _compared(there, rules, plan, tallies, fold.moved)
-
-
-def _misplaced(fold: CycleFold, placed: Placed) -> Iterator[Difference]:
-    end, weights = cast("Placed", fold.end), cast("Placed", fold.weights)
-    found, because = placed.recorded.envelope, end.recorded.envelope
-    if (found.causation, found.correlation) != (because.id, because.correlation):
-        expected = f"it caused by {because.id} of the story {because.correlation}"
-        yield Difference(placed.line.where, expected, f"by {found.causation} of {found.correlation}")
-    if placed.line.number < weights.line.number:
-        yield Difference(placed.line.where, "the weights before their shadow", "it before them")
+            yield from _compared(there, rules, plan, tallies, fold.unpaid)
 
 
 def _compared(
-    placed: Placed, rules: RulesAnnounced, plan: CyclePlanned, tallies: Tallies, moved: frozenset[Uid]
+    placed: Placed, rules: RulesAnnounced, plan: CyclePlanned, tallies: Tallies, unpaid: Unpaid
 ) -> Iterator[Difference]:
     where = placed.line.where
     try:
-        expected = shadow(plan, tallies, rules, moved)
+        expected = shadow(plan, tallies, rules, unpaid)
     except ValueError as error:
         yield Difference(where, "a cycle that can be scored", str(error))
         return

@@ -52,6 +52,9 @@ class Name(StrEnum):
     """The end speaks of these events: their Merkle root and how many they are."""
     SIGNATURE = "signature"
     """The backend's key has signed the end and the weights."""
+    CHECKS = "checks"
+    """Who was spot-checked: whom the secret draws, with the samples that it draws, and the verdict that follows from
+    the recorded actions. Only where the plan asks for checks, or there are some."""
     SCORES = "scores"
     """How many episodes each miner completed, won and lost; the epsilon of each environment."""
     FRONTIER = "frontier"
@@ -60,6 +63,8 @@ class Name(StrEnum):
     U16 = "u16"
     SHADOW = "shadow"
     """What rules that were announced would have given. Only where there are some."""
+    COPIES = "copies"
+    """Whose actions and files are another's. Only where there are some."""
     ANCHOR = "anchor"
     """The chain has the history root that is signed of the end. Only where a chain was named."""
     EPISODES = "episodes"

@@ -17,6 +17,7 @@ from consumers.audit.anchors import ChainOptions, recorded_anchors
 from consumers.audit.case import CannotAudit, SourceAway
 from consumers.audit.history.anchored import Anchored, compared, recorded_roots
 from consumers.audit.history.checks import FromEnds, FromProofs, HistoryAudit, HistoryDiffers, Kept, check_keys
+from consumers.audit.history.suspensions import Suspensions
 from events import subjects
 from events.anchors import RootAnchored
 from events.codec import decode, decode_as
@@ -25,8 +26,10 @@ from events.ids import CycleId, Hotkey
 from events.log import EventLog, Stored
 from events.public_api import NoAnswer, ask
 from events.signed import KeyAnnounced, RootSigned, Signature
+from events.verification import VerificationFailed, VerificationPassed
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
+_OF_HISTORY = (subjects.PLANS, subjects.VERIFICATIONS, subjects.SEALS, subjects.SIGNED_ROOTS)
 
 
 class NoHistory(CannotAudit):
@@ -37,6 +40,8 @@ async def audit_log(
     log: EventLog, pinned: Hotkey | None, kept: Kept | None, chain: ChainOptions | None = None
 ) -> HistoryAudit:
     """The history of a log, computed again from the events that ended its cycles; what it says of anchors, too.
+
+    And whether its plans suspend exactly those whose latest conclusive spot check failed.
 
     Raises:
         NoHistory: no cycle has ended, and none was kept.
@@ -51,14 +56,18 @@ async def audit_log(
         recorded = await recorded_anchors(log)
         anchored = await on_chain(chain, recorded)
         fold = FromEnds(check_keys(announced, pinned), kept, (*recorded_roots(recorded), *anchored.roots))
-        async for stored in _all(log, (subjects.PLANS, subjects.SEALS, subjects.SIGNED_ROOTS)):
+        suspensions = Suspensions()
+        async for stored in _all(log, _OF_HISTORY):
             match decode(stored).event:
                 case CyclePlanned() as plan:
                     fold.planned(plan)
+                    suspensions.planned(plan)
                 case CycleSealed() | CycleAbandoned() as end:
                     fold.end(end, stored.body)
                 case RootSigned() as signed:
                     fold.signed(signed)
+                case VerificationPassed() | VerificationFailed() as check:
+                    suspensions.checked(check)
         return replace(fold.concluded(), notes=anchored.notes)
     except HistoryDiffers as error:
         return different(error, kept)

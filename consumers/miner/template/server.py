@@ -22,7 +22,7 @@ import numpy as np
 import ormsgpack
 from aiohttp import web
 from numpy.typing import NDArray
-from policy import Episode, Observation, Policy
+from policy import Policy, make_policy
 
 MSGPACK = "application/msgpack"
 ENCODINGS = ["msgpack", "json"]
@@ -33,10 +33,9 @@ REQUEST_BYTES_MAX = 4 << 20
 class Server:
     """One model, one thread for it; the event loop stays free for whoever else asks."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    def __init__(self) -> None:
         self._model = ThreadPoolExecutor(max_workers=1)
-        self._episodes: WeakKeyDictionary[asyncio.BaseTransport, Episode] = WeakKeyDictionary()
+        self._episodes: WeakKeyDictionary[asyncio.BaseTransport, Policy] = WeakKeyDictionary()
         self._started_s = time.monotonic()
 
     def app(self) -> web.Application:
@@ -63,15 +62,15 @@ class Server:
             observation = _observation(message["obs"])
         except (KeyError, TypeError, ValueError) as error:
             raise web.HTTPUnprocessableEntity(text=f"not an observation: {error!r}") from error
-        episode = self._episodes.get(_connection(request)) or await self._begin(request, {})
-        channels = await self._in_turn(self._policy.act, episode, observation)
-        continuous = {name: values.tolist() for name, values in channels.items()}
-        return web.json_response({"action": {"continuous": continuous, "discrete": {}, "extra": {}}})
+        policy = self._episodes.get(_connection(request)) or await self._begin(request, {})
+        action = await self._in_turn(policy.act, observation)
+        return web.Response(text=json.dumps({"action": action}, default=_plain), content_type="application/json")
 
-    async def _begin(self, request: web.Request, task: Mapping[str, Any]) -> Episode:
-        episode: Episode = await self._in_turn(self._policy.reset, task)
-        self._episodes[_connection(request)] = episode
-        return episode
+    async def _begin(self, request: web.Request, task_config: Mapping[str, Any]) -> Policy:
+        policy: Policy = await self._in_turn(make_policy)
+        await self._in_turn(policy.reset, task_config)
+        self._episodes[_connection(request)] = policy
+        return policy
 
     async def _in_turn(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._model, function, *arguments)
@@ -93,10 +92,11 @@ def _decoded(request: web.Request, body: bytes) -> Any:
     return message
 
 
-def _observation(message: Mapping[str, Any]) -> Observation:
-    images = [_image(message["rgb"][camera]) for camera in sorted(message["rgb"])]
-    batch = np.stack(images) if images else np.zeros((0, 84, 84, 3), np.uint8)
-    return Observation(batch, {name: np.array(message["proprio"][name], np.float32) for name in message["proprio"]})
+def _observation(message: Mapping[str, Any]) -> dict[str, Any]:
+    """With numpy arrays, as the committed code gets it where it is checked."""
+    images = {camera: _image(image) for camera, image in message["rgb"].items()}
+    proprio = {name: np.array(values, np.float32) for name, values in message["proprio"].items()}
+    return {**message, "rgb": images, "proprio": proprio}
 
 
 def _image(message: Mapping[str, Any]) -> NDArray[np.uint8]:
@@ -105,13 +105,18 @@ def _image(message: Mapping[str, Any]) -> NDArray[np.uint8]:
     return np.frombuffer(raw, np.dtype(message["dtype"])).reshape(message["shape"])
 
 
+def _plain(array: Any) -> Any:
+    return array.tolist()
+
+
 def main() -> None:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Serve the policy over HTTP.")
     parser.add_argument("--host", default="0.0.0.0")  # noqa: S104  it is there to be reached from outside
     parser.add_argument("--port", type=int, default=9000)
     arguments = parser.parse_args()
-    web.run_app(Server(Policy()).app(), host=arguments.host, port=arguments.port, access_log=None)
+    make_policy()  # loads the model before the first request
+    web.run_app(Server().app(), host=arguments.host, port=arguments.port, access_log=None)
 
 
 if __name__ == "__main__":

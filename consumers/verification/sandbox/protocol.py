@@ -59,7 +59,7 @@ class Question(IntEnum):
     """What a policy can be asked, each with the body that a policy server gets by HTTP."""
 
     RESET = 1
-    """`{"task_config": {...}}`, answered with `{"status": "ok"}`."""
+    """`{"task_config": {...}}`, answered with `{"status": "ok"}`, and `"seeded": true` of a policy that states it."""
     ACT = 2
     """`{"obs": {...}}`, answered with `{"action": {...}}`."""
 
@@ -138,6 +138,10 @@ class NoSandbox:
     reason: str
 
 
+class UnreadablePolicy(ValueError):
+    """A file of the policy could not be read by the user who runs it: our mistake, not the miner's."""
+
+
 class Session(Protocol):
     """One policy, loaded once. Questions are asked one after the other."""
 
@@ -152,9 +156,17 @@ class Session(Protocol):
 class Sandbox(Protocol):
     """A way to run hostile code. Nothing of it is left behind when the context ends, however it ends."""
 
+    @property
+    def name(self) -> str:
+        """What it is made of, in a word; events have it."""
+        ...
+
     def run(self, code_dir: Path, limits: Limits) -> AbstractAsyncContextManager[Session]:
         """Loads the policy in `code_dir` (see `runner`), which is never written to.
 
         The context is entered when the policy is ready, or has ended already: `session.ended` then says how.
+
+        Raises:
+            UnreadablePolicy: where the policy runs under another user than ours, as it does when we are root.
         """
         ...

@@ -7,8 +7,9 @@ A repository is a policy if its root has `policy.py` with
 whose object has `reset(task_config: dict) -> None` and `act(obs: dict) -> dict`: the dictionaries of a policy
 server's `POST /reset` and `POST /act`, but that images and proprioception are numpy arrays (uint8
 [height, width, 3], float32 [n]). `act` returns the value of `action`: {"continuous": {channel: n numbers}, ...},
-numpy arrays welcome. The working directory is the repository, read-only; `/tmp` can be written to, and is small.
-numpy can be imported, and what the operator put beside it.
+numpy arrays welcome. A policy that gives the same actions whenever it is reset with the same `task_config` and sees
+the same, and says so by an attribute `seeded = True`, is held to it. The working directory is the repository,
+read-only; `/tmp` can be written to, and is small. numpy can be imported, and what the operator put beside it.
 
 Everything here can be changed by the policy: whoever reads the answers trusts none of them.
 """
@@ -75,7 +76,8 @@ def _answered(policy: Any, question: int, body: bytes) -> tuple[int, bytes]:
         message = json.loads(body)
         if question == RESET:
             policy.reset(message["task_config"])
-            return ANSWER, b'{"status":"ok"}'
+            seeded = getattr(policy, "seeded", False) is True
+            return ANSWER, b'{"status":"ok","seeded":true}' if seeded else b'{"status":"ok"}'
         action = policy.act(_decoded(message["obs"]))
         return ANSWER, json.dumps({"action": action}, default=_plain).encode()
     except MemoryError:

@@ -10,13 +10,11 @@ import copy
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
-from consumers.audit.case import CannotAudit
-from consumers.audit.cycle.audit import audit_export
-from consumers.audit.cycle.verdicts import Name, NewerEvents
+from consumers.audit.cycle.verdicts import Name
 from events.cycles import CyclePlanned
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
 from events.metagraph import SlotsChecked
@@ -31,6 +29,7 @@ from tests.controls.exports import (
     key_of,
     root_of,
 )
+from tests.controls.mutations import altered, differing, leaves, put
 from tests.controls.sealed_cycles import outcomes_of, outcomes_where
 
 PLAN = facts.planned(1)
@@ -63,53 +62,8 @@ class Mutation(NamedTuple):
 
 
 def failing(lines: Sequence[bytes], *, pinned: bool = True) -> set[Name]:
-    """The checks that differ; where it cannot be audited because it looks newer, that is said by `events`."""
-    try:
-        audit = audit_export(PLAN.cycle, lines, key_of(KEY) if pinned else None)
-    except NewerEvents:
-        return {Name.EVENTS}
-    except CannotAudit as error:
-        pytest.fail(f"it is not named: {error}")
-    return {verdict.name for verdict in audit.verdicts if verdict.same is False}
-
-
-def altered(value: Any) -> Iterator[Any]:
-    """Other values of the same kind."""
-    match value:
-        case bool():
-            yield not value
-        case int():
-            yield value + 1
-            yield value - 1
-        case float():
-            yield value + 0.5
-        case str():
-            yield value + "x"
-            yield ("0" if value[:1] != "0" else "1") + value[1:]
-        case None:
-            yield "something"
-        case []:
-            yield ["something"]
-        case {}:
-            yield {"some": "thing"}
-
-
-def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Every leaf of a document, with the way to it."""
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    if not members or not value:
-        yield path, value
-    for name, member in list(members):
-        yield from leaves(member, (*path, name))
-
-
-def put(body: bytes, path: tuple[Any, ...], value: Any) -> bytes:
-    changed = document(body)
-    place: Any = changed
-    for name in path[:-1]:
-        place = place[name]
-    place[path[-1]] = value
-    return body_of(changed)
+    """The checks that differ."""
+    return differing(PLAN.cycle, lines, key_of(KEY) if pinned else None)
 
 
 def replaced(place: int, body: bytes, bodies: Bodies = BODIES) -> list[bytes]:

@@ -23,11 +23,11 @@ from events.memory import MemoryLog
 from events.mirror import of_cycle
 from events.rule_changes import RulesAnnounced
 from events.rules import ScoringRules
-from tests.consumers.audit.test_cycle_mutations import altered, leaves, put
 from tests.consumers.conftest import Bus
 from tests.controls import facts
 from tests.controls.exports import KEY, body_of, cycle_export, document, exported, key_of
 from tests.controls.keys import FIRST
+from tests.controls.mutations import altered, leaves, put
 from tests.controls.sealed_cycles import append_sealed, outcomes_of
 from tests.producers.driving import append
 

@@ -1,4 +1,4 @@
-"""A large cycle's audit: its memory is a byte for each episode, and it takes seconds.
+"""A large cycle's audit: its memory is some bytes for each episode, and it takes seconds.
 
 `KINITRO_TESTS_LONG=1` audits 102,400 episodes instead of 12,800, and asks for less than a minute.
 """
@@ -18,19 +18,30 @@ from sim.suite import ENVIRONMENTS
 from tests.controls import facts
 from tests.controls.exports import KEY, cycle_export, exported, key_of
 from tests.controls.sealed_cycles import outcomes_of
+from tests.controls.spot_checks import checks_of
 
 LONG = os.environ.get("KINITRO_TESTS_LONG") == "1"
 MINERS = 256 if LONG else 32
-BYTES_PER_EPISODE = 16
-"""One is for the episode's slot; the rest is room for the seeds, of which all miners share one an index."""
+BYTES_PER_EPISODE = 37
+"""21 are for the episode's slot: how it ended, what was done, and for how long; the rest is room for the seeds, of
+which all miners share one an index."""
 
 
 def plan_of(episodes: int) -> CyclePlanned:
-    return facts.planned(1, uids=tuple(range(MINERS)), environments=ENVIRONMENTS[:8], episodes=episodes)
+    return facts.planned(
+        1,
+        uids=tuple(range(MINERS)),
+        environments=ENVIRONMENTS[:8],
+        episodes=episodes,
+        verification=facts.verification_terms(),
+    )
 
 
 def write_export(path: Path, plan: CyclePlanned) -> None:
-    path.write_bytes(b"".join(exported(cycle_export(plan, outcomes_of(plan, winners=range(1, MINERS, 2))))))
+    outcomes = outcomes_of(plan, winners=range(1, MINERS, 2))
+    checks = checks_of(plan, outcomes)
+    assert checks
+    path.write_bytes(b"".join(exported(cycle_export(plan, outcomes, checks=checks))))
 
 
 def peak_bytes(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from decimal import Decimal
 from io import StringIO
 
@@ -17,6 +16,7 @@ from consumers.scoring.rates import tally
 from consumers.scoring.rescoring import rescore
 from consumers.scoring.shadow import shadow
 from consumers.scoring.standings import score, weights_of
+from consumers.scoring.unpaid import Unpaid
 from consumers.scoring.weighing import weigh, weigh_under
 from events.ids import Uid
 from events.rules import ScoringRules
@@ -35,8 +35,8 @@ def weighed(*moved: int) -> WeightsComputed:
     return weights
 
 
-def uids(*numbers: int) -> Set[Uid]:
-    return {Uid(number) for number in numbers}
+def uids(*numbers: int) -> Unpaid:
+    return Unpaid(moved=frozenset(map(Uid, numbers)))
 
 
 def test_it_gets_no_weight_and_the_others_share_all_of_it() -> None:

@@ -13,7 +13,7 @@ from events.cycles import CycleAbandoned, CycleSealed
 from events.episodes import AbandonCode, EpisodeAbandoned
 from events.ids import CycleId
 from events.memory import MemoryQueue
-from producers.cycles.conductor import ForeignSecret, NothingToEvaluate, OutOfTurn, UnfairTerms
+from producers.cycles.errors import ForeignSecret, NothingToEvaluate, OutOfTurn, UnfairTerms
 from producers.progress import Advanced, Ended, Planned, Progress, Queued, Seeded
 from tests.controls import facts
 from tests.eventually import eventually

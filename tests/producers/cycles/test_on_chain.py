@@ -20,7 +20,7 @@ from events.ids import CycleId
 from events.metagraph import SEED_DELAY_BLOCKS, MetagraphRecorded
 from events.tasks import EpisodeTask
 from producers.cycles import slots
-from producers.cycles.conductor import ChainAway, ForeignChain
+from producers.cycles.errors import ChainAway, ForeignChain
 from producers.cycles.scheduler import run_cycle_once
 from producers.discovery.subtensor import SubtensorBlocks, SubtensorMetagraph
 from producers.discovery.subtensor_source import SubtensorSource

@@ -21,7 +21,7 @@ from events.ids import CycleId
 from events.log import LogUnavailable
 from events.memory import MemoryLog
 from events.newest import newest_cycle
-from producers.cycles.conductor import NothingToEvaluate
+from producers.cycles.errors import NothingToEvaluate
 from producers.cycles.scheduler import run_cycle_once, run_scheduler
 from producers.cycles.settings import SchedulerSettings
 from producers.cycles.state import CycleEnd

@@ -13,7 +13,7 @@ from events.ids import Uid
 from events.memory import MemoryQueue
 from events.sealed import EndpointKey
 from events.tasks import EpisodeTask
-from producers.cycles.conductor import NothingToEvaluate, SealedEndpoints
+from producers.cycles.errors import NothingToEvaluate, SealedEndpoints
 from producers.progress import LeftOut, Progress
 from tests.controls import facts
 from tests.producers.driving import (

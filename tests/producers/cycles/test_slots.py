@@ -20,7 +20,8 @@ from events.seeds import commitment_to, cycle_secret
 from events.tasks import EpisodeTask
 from events.weights import WeightsComputed
 from producers.cycles import slots
-from producers.cycles.conductor import ForeignChain, ReadSubnet
+from producers.cycles.errors import ForeignChain
+from producers.cycles.pin import ReadSubnet
 from producers.cycles.state import Step, next_step
 from producers.discovery.metagraph import MetagraphSnapshot, Neuron
 from tests.chain.subnets import hotkey

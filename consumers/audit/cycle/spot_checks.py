@@ -1,0 +1,169 @@
+"""The check of the spot checks: who was drawn, with which samples, and what the recorded actions amount to. Pure.
+
+It is derived again from the plan, the revealed secret, the outcomes and the actions that both sides gave. What took
+place on a verifier's machine - what was downloaded, that these were the answers - nobody can know afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import NamedTuple, cast
+
+from consumers.audit.cycle.fold import CycleFold, Placed
+from consumers.audit.cycle.verdicts import Difference, Name, Verdict
+from consumers.scoring.drawn import material_of, not_as_drawn
+from consumers.verification.verdict import Failed, Passed, compared_again, found
+from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
+from events.draws import PROBES_PER_SAMPLE, Candidate, Probe, comparison_seed, probes
+from events.ids import EnvId, Uid
+from events.seeds import SeedMaterial
+from events.verification import (
+    ComparedActions,
+    FailureReason,
+    InconclusiveReason,
+    VerificationFailed,
+    VerificationInconclusive,
+    VerificationOutcome,
+    VerificationPassed,
+    VerificationTerms,
+)
+
+_COMPARED = frozenset({FailureReason.ACTIONS_DIFFER, FailureReason.NOT_REPEATED})
+"""For what a miner fails only by a comparison."""
+
+
+class _Sample(NamedTuple):
+    uid: Uid
+    env: EnvId
+    episode: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"step {self.step} of {self.env} #{self.episode} of uid {self.uid}"
+
+
+def check_spot_checks(fold: CycleFold, plan: CyclePlanned) -> Verdict | None:
+    """Whether the right miners were checked, rightly; None where the plan has none checked, and none was."""
+    started = perf_counter()
+    if plan.verification is None and not fold.checks:
+        return None
+    difference = next(_differences(fold, plan), None)
+    return Verdict.of(Name.CHECKS, difference, _agreed(fold, plan), perf_counter() - started)
+
+
+def _agreed(fold: CycleFold, plan: CyclePlanned) -> str:
+    checks = [placed.recorded.event for placed in fold.checks.values()]
+    kinds = (
+        ("passed", VerificationPassed),
+        ("failed", VerificationFailed),
+        ("inconclusive", VerificationInconclusive),
+    )
+    ended = ", ".join(f"{sum(isinstance(it, kind) for it in checks)} {name}" for name, kind in kinds)
+    agreed = f"{len(checks)} of {len(plan.roster)} miners, as drawn: {ended}"
+    suspended = plan.verification.suspended if plan.verification else ()
+    if not suspended:
+        return agreed
+    cycles = ", ".join(str(cycle) for cycle in sorted({it.failed_in for it in suspended}))
+    return f"{agreed}; that {len(suspended)} stood suspended is not in these events: see cycle {cycles}"
+
+
+def _differences(fold: CycleFold, plan: CyclePlanned) -> Iterator[Difference]:
+    end = cast("CycleSealed | CycleAbandoned", cast("Placed", fold.end).recorded.event)
+    seed = fold.one.get(CycleSeeded)
+    is_sealed = isinstance(end, CycleSealed)  # a cycle that is abandoned checks nobody
+    seeded = cast("CycleSeeded", seed.recorded.event) if seed and is_sealed else None
+    checks = [_outcome(placed) for placed in fold.checks.values()]
+    for it in not_as_drawn(plan, seeded, end.secret, checks):
+        where = fold.checks[it.uid].line.where if it.uid in fold.checks else "the spot checks"
+        yield Difference(f"{where}, uid {it.uid}", it.expected, it.found)
+    if plan.verification is None or seeded is None:
+        return
+    again = _Again(fold, plan.verification, material_of(seeded, end.secret))
+    for placed in fold.checks.values():
+        yield from again.differences(placed)
+
+
+def _outcome(placed: Placed) -> VerificationOutcome:
+    return cast("VerificationOutcome", placed.recorded.event)
+
+
+class _Again:
+    """The checks of one cycle, made once more from what their events hold."""
+
+    def __init__(self, fold: CycleFold, terms: VerificationTerms, material: SeedMaterial) -> None:
+        self._fold, self._terms, self._material = fold, terms, material
+
+    def differences(self, placed: Placed) -> Iterator[Difference]:
+        check, where = _outcome(placed), placed.line.where
+        candidate = Candidate(check.uid, check.hotkey)
+        drawn = self._drawn(candidate)
+        if not drawn and not _is_without_recordings(check):
+            yield Difference(where, "no check without a recorded episode", check.type)
+        if isinstance(check, VerificationInconclusive):
+            return
+        if (compared := check.compared) is None:
+            yield from _without_actions(check, where)
+            return
+        yield from self._samples_differ(compared, drawn, where)
+        try:
+            seed = comparison_seed(self._material, candidate)
+            expected = compared_again(compared, tolerance=self._terms.tolerance, seed=seed)
+        except ValueError as error:
+            yield Difference(where, "actions that can be compared", str(error)[:300])
+            return
+        yield from _compared_differ(expected, compared, where)
+        yield from _verdict_differs(found(expected, self._terms.tolerance), check, where)
+
+    def _drawn(self, candidate: Candidate) -> tuple[Probe, ...]:
+        """Miner by miner, so that only one's recordings are held: those that come first of all come first of some."""
+        assert self._fold.episodes is not None, "there is a plan"
+        chosen: tuple[Probe, ...] = ()
+        for recordings in self._fold.episodes.recordings():
+            known = [probe.recording for probe in chosen]
+            count = PROBES_PER_SAMPLE * self._terms.samples
+            chosen = probes(self._material, candidate, [*known, *recordings], count)
+        return chosen
+
+    def _samples_differ(
+        self, compared: ComparedActions, drawn: tuple[Probe, ...], where: str
+    ) -> Iterator[Difference]:
+        samples = [_Sample(it.uid, it.env, it.index, it.step) for it in compared.samples]
+        if len(samples) > self._terms.samples:
+            yield Difference(where, f"at most {self._terms.samples} samples", str(len(samples)))
+        ahead = iter([_Sample(it.recording.uid, it.recording.env, it.recording.index, it.step) for it in drawn])
+        for number, sample in enumerate(samples):
+            if sample not in ahead:  # which takes from it all before
+                expected = f"one of the {len(drawn)} probes that are drawn, in their order"
+                yield Difference(f"{where}, sample {number}", expected, str(sample))
+                return
+
+
+def _is_without_recordings(check: VerificationOutcome) -> bool:
+    return isinstance(check, VerificationInconclusive) and check.reason is InconclusiveReason.NO_RECORDINGS
+
+
+def _without_actions(check: VerificationPassed | VerificationFailed, where: str) -> Iterator[Difference]:
+    if isinstance(check, VerificationFailed) and check.reason in _COMPARED:
+        yield Difference(where, f"the actions, as the reason is {check.reason}", "none")
+
+
+def _compared_differ(expected: ComparedActions, actual: ComparedActions, where: str) -> Iterator[Difference]:
+    for name in ComparedActions.model_fields:
+        if name != "samples" and getattr(expected, name) != getattr(actual, name):
+            yield Difference(f"{where}, {name}", str(getattr(expected, name)), str(getattr(actual, name)))
+    for number, (should, does) in enumerate(zip(expected.samples, actual.samples, strict=True)):
+        for name in type(should).model_fields:
+            if getattr(should, name) != getattr(does, name):
+                what = f"{where}, {name} of sample {number}"
+                yield Difference(what, str(getattr(should, name))[:300], str(getattr(does, name))[:300])
+
+
+def _verdict_differs(
+    follows: Passed | Failed, check: VerificationPassed | VerificationFailed, where: str
+) -> Iterator[Difference]:
+    if isinstance(follows, Passed) is not isinstance(check, VerificationPassed):
+        expected = VerificationPassed.type if isinstance(follows, Passed) else VerificationFailed.type
+        yield Difference(where, f"{expected}, as the actions have it", check.type)
+    elif isinstance(follows, Failed) and isinstance(check, VerificationFailed) and follows.reason != check.reason:
+        yield Difference(f"{where}, reason", follows.reason, check.reason)

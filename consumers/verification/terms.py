@@ -1,0 +1,21 @@
+"""The terms of one check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckTerms:
+    """What decides how two sides are asked and compared."""
+
+    tolerance: Decimal
+    """Of the relative error of an action (`comparison`)."""
+    seed: int
+    """Of the permutations where distributions are compared."""
+    act_deadline_ms: float
+    reset_deadline_ms: float
+    """Those of an evaluation; a check allows more (`limits`)."""
+    within_s: float
+    """How long the whole check may take."""

@@ -1,0 +1,97 @@
+"""A verifier process (`kinitro verifier`): checks in, outcomes out, one at a time.
+
+Miners' code runs below this process, in sandboxes that end with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from faststream import FastStream
+from nats.js.api import ConsumerConfig
+
+from consumers.intake import Intake, broker_for, started
+from consumers.simulation.thread import either, simulation_thread
+from consumers.simulation.worker import LOG_PATIENCE_S, WorkerStuck
+from consumers.verification.checking import Checker
+from consumers.verification.handler import CheckHandler
+from consumers.verification.limits import ENDPOINT_RETRY_S
+from consumers.verification.repository import Repositories
+from consumers.verification.sandbox.choice import choose_sandbox
+from events.connection import connect
+from events.jetstream import JetStreamLog
+from events.streams import ACK_WAIT_S, TASKS, ensure_streams, verifiers_settings
+from events.traces import TraceStore
+
+GRACE_S = 0.0
+"""A check takes minutes: one that runs when this process is asked to stop is handed back."""
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierSettings:
+    """What an operator decides about a verifier."""
+
+    nats_url: str
+    name: str
+    """What events call this verifier."""
+    repositories: Repositories
+    allow_private_endpoints: bool = False
+    """Whether policies may live at private, loopback and link-local addresses."""
+    lease_s: float = ACK_WAIT_S
+    """How long a verifier may be silent before its check goes to another one."""
+    endpoint_retry_s: float = ENDPOINT_RETRY_S
+    """How long an endpoint that gives no valid action is asked again."""
+    replicas: int = 1
+    """Of the streams."""
+
+
+async def run_verifier(settings: VerifierSettings, stop: asyncio.Event) -> None:
+    """Works until `stop`, then hands back what it has begun.
+
+    Raises:
+        LogUnavailable: no server answers at the start.
+        StreamMismatch: the streams are not as they should be.
+        WorkerStuck: the simulation thread hangs.
+    """
+    with structlog.contextvars.bound_contextvars(verifier=settings.name):
+        async with await connect(settings.nats_url, settings.name) as connection, simulation_thread() as stage:
+            await ensure_streams(connection, replicas=settings.replicas, ack_wait_s=settings.lease_s)
+            checker = Checker(
+                choose=choose_sandbox,
+                repositories=settings.repositories,
+                traces=TraceStore(connection),
+                stage=stage,
+                allow_private_endpoints=settings.allow_private_endpoints,
+                endpoint_retry_s=settings.endpoint_retry_s,
+            )
+            events = JetStreamLog(connection, patience_s=LOG_PATIENCE_S)
+            handler = CheckHandler(events, checker, verifier=settings.name)
+            async with either(stop, checker.stuck) as ending:
+                await _work(settings, handler, ending)
+        if checker.stuck.is_set():
+            raise WorkerStuck(f"the simulation thread of {settings.name} hangs; start another verifier")
+
+
+def application(settings: VerifierSettings) -> tuple[FastStream, Intake]:
+    """The verifier as a FastStream application, and its intake. Connects to nothing yet."""
+    broker = broker_for(settings.nats_url)
+    intake = Intake(
+        broker,
+        stream=TASKS,
+        consumer=ConsumerConfig.from_response(dict(verifiers_settings(settings.lease_s))),
+        slots=1,
+        title="checks of deployed policies",
+    )
+    return FastStream(broker, logger=None), intake
+
+
+async def _work(settings: VerifierSettings, handler: CheckHandler, stop: asyncio.Event) -> None:
+    app, intake = application(settings)
+    async with started(app):
+        log.info("verifier started")
+        await intake.run(handler, stop, grace_s=GRACE_S)
+    log.info("verifier stopped")

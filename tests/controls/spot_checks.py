@@ -1,0 +1,93 @@
+"""Cycles whose miners are spot-checked: who is drawn, with which samples and what comes of it, all true."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+
+import numpy as np
+
+from consumers.scoring.drawn import material_of, to_be_checked
+from consumers.verification.probes import Sampled
+from consumers.verification.verdict import Failed, compared_actions, found
+from events.cycles import CyclePlanned
+from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, comparison_seed, probes
+from events.episodes import EpisodeCompleted, EpisodeOutcome
+from events.ids import Uid
+from events.verification import (
+    ComparedActions,
+    InconclusiveReason,
+    VerificationFailed,
+    VerificationOutcome,
+    VerificationPassed,
+)
+from tests.controls import facts
+
+CHANNELS = 7
+
+
+def compared(
+    plan: CyclePlanned,
+    outcomes: Sequence[EpisodeOutcome],
+    uid: Uid,
+    *,
+    differ: bool = False,
+    stochastic: bool = False,
+    seeded: bool = False,
+) -> ComparedActions:
+    """A comparison of this miner, with the first probes that are drawn; `differ`: the endpoint does other things."""
+    assert plan.verification is not None
+    material = material_of(facts.seeded(plan.cycle), facts.SECRET.hex())
+    candidate = Candidate(uid, facts.hotkey(uid))
+    recordings = [
+        Recording(it.env, it.index, it.uid, it.steps)
+        for it in outcomes
+        if isinstance(it, EpisodeCompleted) and it.steps
+    ]
+    count = plan.verification.samples
+    drawn = probes(material, candidate, recordings, PROBES_PER_SAMPLE * count)[:count]
+    samples = [Sampled(it.recording.uid, it.recording.env, it.recording.index, it.step) for it in drawn]
+    rng = np.random.default_rng(uid)
+    actions = rng.uniform(-1, 1, (len(samples), CHANNELS))
+
+    def run(shift: float) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+        drawn_anew = rng.normal(0, 0.05, actions.shape) if stochastic else 0.0
+        return [action.astype(np.float32) for action in actions + drawn_anew + shift]
+
+    committed = [run(0) for _ in range(8 if stochastic else 2)]
+    served = [run(0.5 if differ else 0) for _ in range(8 if stochastic else 1)]
+    seed = comparison_seed(material, candidate)
+    return compared_actions(
+        samples, committed, served, tolerance=plan.verification.tolerance, seed=seed, seeded=seeded
+    )
+
+
+def passed(plan: CyclePlanned, uid: Uid, comparison: ComparedActions) -> VerificationPassed:
+    return facts.verification_passed(plan.cycle, uid).model_copy(update={"compared": comparison})
+
+
+def failed(plan: CyclePlanned, uid: Uid, comparison: ComparedActions) -> VerificationFailed:
+    finding = found(comparison, plan.verification.tolerance if plan.verification else Decimal(1))
+    assert isinstance(finding, Failed)
+    update = {"reason": finding.reason, "detail": finding.detail, "compared": comparison}
+    return facts.verification_failed(plan.cycle, uid).model_copy(update=update)
+
+
+def checks_of(
+    plan: CyclePlanned,
+    outcomes: Sequence[EpisodeOutcome],
+    *,
+    failing: Collection[int] = (),
+    inconclusive: Collection[int] = (),
+) -> list[VerificationOutcome]:
+    """One for each miner that is to be checked, by uid: all pass but these."""
+    checks: list[VerificationOutcome] = []
+    for uid in sorted(to_be_checked(plan, facts.seeded(plan.cycle), facts.SECRET.hex())):
+        if uid in inconclusive:
+            reason = InconclusiveReason.NO_SANDBOX
+            checks.append(facts.verification_inconclusive(plan.cycle, uid, reason=reason))
+        elif uid in failing:
+            checks.append(failed(plan, uid, compared(plan, outcomes, uid, differ=True)))
+        else:
+            checks.append(passed(plan, uid, compared(plan, outcomes, uid)))
+    return checks
