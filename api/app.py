@@ -36,11 +36,13 @@ from api.routes import (
     rules,
     scores,
     status,
+    stream,
     verifications,
     weights,
 )
 from api.settings import ApiSettings
 from api.sources import LogWatch, ReadModels
+from api.stream.service import streaming
 from api.trees import SealedTrees
 from events.envelope import Clock, utc_now
 
@@ -81,9 +83,13 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
             replays=Replays(log.connected),
             stopping=stops,
         )
-        readers = app.state.metrics.stream_readers.labels("live")
+        live_readers, events_readers = (app.state.metrics.stream_readers.labels(it) for it in ("live", "events"))
         try:
-            async with live_episodes(log, readers, stops) as app.state.live:
+            async with (
+                live_episodes(log, live_readers, stops) as app.state.live,
+                streaming(settings, log, stops) as app.state.streams,
+            ):
+                events_readers.set_function(lambda: len(app.state.streams.hub.readers))
                 yield
         finally:
             await latest.close()
@@ -105,6 +111,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         status,
         explain,
         rules,
+        stream,
         weights,
         scores,
         miners,

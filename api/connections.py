@@ -13,12 +13,17 @@ import struct
 
 import structlog
 from starlette.types import Receive, Scope
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from api.http import cors, request_ids
 from api.problems import Problem
 
 EXTENSION = "kinitro.connection"
+DRAINED = "kinitro.drained"
+"""A function; what it returns is to be awaited until little waits to be sent, or the connection is closed."""
 
 HEAD_BYTES_MAX = 64 * 1024
 
@@ -43,7 +48,8 @@ class BreakableProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head, self._head_bytes = True, 0
-        self.scope["extensions"] = {EXTENSION: self.transport}  # type: ignore[dict-item]  # for ours alone
+        ours = {EXTENSION: self.transport, DRAINED: self.flow.drain}
+        self.scope["extensions"] = ours  # type: ignore[typeddict-item]  # for ours alone
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -62,6 +68,21 @@ class BreakableProtocol(HttpToolsProtocol):
             head += [name, b": ", value, b"\r\n"]
         self.transport.write(b"".join([*head, b"\r\n", bytes(answer.body)]))
         self.transport.close()
+
+
+class OpenWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket as uvicorn speaks it, whose connection can be written to and hung up on."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:  # the application's task exists, and has not begun
+            ours = {EXTENSION: self.transport, DRAINED: self.writable.wait}
+            self.scope["extensions"].update(ours)  # type: ignore[arg-type]  # for ours alone
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True  # by a refusal; uvicorn would call it a mistake of ours
 
 
 def _head_too_large() -> Problem:
@@ -89,5 +110,5 @@ async def hang_up(scope: Scope, receive: Receive, *, patience_s: float) -> None:
 
 async def disconnected(receive: Receive) -> None:
     """Returns when the connection is closed, by whichever side."""
-    while (await receive())["type"] != "http.disconnect":
+    while not (await receive())["type"].endswith(".disconnect"):
         pass

@@ -35,7 +35,12 @@
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `too-many-exports`                  | 503    | as many exports as go at once are under way                 |
-| `too-many-readers`                  | 503    | as many readers of running episodes as there may be         |
+| `beyond-the-log`                    | 409    | to be resumed after a sequence that the log does not have   |
+| `too-many-readers`                  | 503    | as many streams, or readers of running episodes, as may be  |
+| `server-stopping`                   | 503    | this copy of the API ends; also the end of its streams      |
+| `reader-too-slow`                   | 503    | a stream's reader did not take what was sent                |
+| `log-damaged`                       | 500    | the log was replaced or lost events: streams of it end      |
+| `event-unreadable`                  | 500    | a stranger's event in the log, which cannot be streamed     |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |
 | `internal-error`                    | 500    | our mistake; the log of the API says more                   |
 """
@@ -48,7 +53,7 @@ from typing import Annotated, Any
 import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -88,7 +93,7 @@ class Problem(Exception):
         self.status, self.kind, self.title, self.detail = status, kind, title, detail
         self.headers, self.more = headers, more
 
-    def response(self, path: str) -> Response:
+    def document(self, path: str) -> dict[str, Any]:
         document = ProblemDocument(
             type=PREFIX + self.kind,
             title=self.title,
@@ -97,7 +102,10 @@ class Problem(Exception):
             instance=path,
             request_id=request_ids.bound(),
         )
-        body = orjson.dumps(document.model_dump() | self.more)
+        return document.model_dump() | self.more
+
+    def response(self, path: str) -> Response:
+        body = orjson.dumps(self.document(path))
         return Response(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
@@ -120,6 +128,7 @@ def install(app: FastAPI) -> None:
     """Makes every error of `app` a problem, also those of the framework."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
 
@@ -130,7 +139,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     errors = [
         {"parameter": ".".join(map(str, each["loc"])), "message": each["msg"], "given": str(each.get("input"))[:100]}
         for each in error.errors()

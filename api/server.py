@@ -17,13 +17,15 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from api.app import assembled
-from api.connections import BreakableProtocol
+from api.connections import BreakableProtocol, OpenWebSocket
 from api.settings import ApiSettings
 from events.for_people import ForPeople
 
 SHUTDOWN_TIMEOUT_S = 5
 BACKLOG = 1024
 NO_PROXIES = ""
+MESSAGE_BYTES_MAX = 4_096
+"""Of a WebSocket's client, from which nothing is expected."""
 
 
 class ListenError(ForPeople):
@@ -65,7 +67,9 @@ async def serve(
         uvicorn.Config(
             app,
             http=BreakableProtocol,
-            ws="none",
+            ws=OpenWebSocket,
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_per_message_deflate=False,
             lifespan="auto",
             log_config=None,
             access_log=False,

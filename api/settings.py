@@ -24,3 +24,5 @@ class ApiSettings:
     """Addresses and networks of the proxies whose `X-Forwarded-For` names the client, separated by commas."""
     lag_max: int = 10_000
     """How many events a projection may be behind the log before `/readyz` says so."""
+    streams_max: int = 2_000
+    """How many readers of live streams are admitted at once."""
