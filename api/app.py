@@ -8,16 +8,23 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Scope
 
-from api import problems
+from api import openapi, problems
 from api.dashboard import serving
 from api.dependencies import Resources
 from api.films import Films
-from api.latest import LatestWeights, LatestWeightsFirst
+from api.http.front import AtHand, Front
+from api.http.rate_limits import RateLimits
+from api.http.representations import Representations
+from api.latest import LatestWeights
+from api.live import live_episodes
+from api.metrics import ApiMetrics
 from api.replays import Replays
 from api.routes import (
     cycles,
     diagnosis,
+    documents,
     environments,
     episodes,
     events,
@@ -26,6 +33,8 @@ from api.routes import (
     films,
     health,
     history,
+    live,
+    metrics,
     miners,
     rules,
     scores,
@@ -42,8 +51,20 @@ from api.trees import SealedTrees
 from events.envelope import Clock, utc_now
 
 
+def assembled(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> ASGIApp:
+    """The application as it is served: behind what is the same for all answers."""
+    app = create_app(settings, clock=clock, stopping=stopping)
+    limits = RateLimits(settings.requests_per_minute)
+
+    def at_once(scope: Scope) -> AtHand | None:
+        latest: LatestWeights = app.state.resources.latest  # there once it runs
+        return latest.at_once(scope)
+
+    return Front(Representations(app), limits, at_once)
+
+
 def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: asyncio.Event | None = None) -> FastAPI:
-    """The application. It starts while the database or the log is away; `/health` says so, and it finds them later.
+    """The routes. It starts while the database or the log is away; `/health` says so, and it finds them later.
 
     `stopping` is set when the server is told to end: then streams end, for which it would wait otherwise.
 
@@ -55,6 +76,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         models, log = ReadModels(settings), LogWatch(settings)
         latest = LatestWeights(models, lambda found: weights.WeightsAnswer.of(found).model_dump_json().encode())
+        stops = asyncio.Event() if stopping is None else stopping
         app.state.resources = Resources(
             settings=settings,
             clock=clock,
@@ -64,11 +86,18 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
             trees=SealedTrees(),
             replays=Replays(log.connected),
             films=Films(settings.nats_url),
+            stopping=stops,
         )
+        live_readers, events_readers = (app.state.metrics.stream_readers.labels(it) for it in ("live", "events"))
         try:
-            async with streaming(settings, log, stopping or asyncio.Event()) as app.state.streams:
+            async with (
+                live_episodes(log, live_readers, stops) as app.state.live,
+                streaming(settings, log, stops) as app.state.streams,
+            ):
+                events_readers.set_function(lambda: len(app.state.streams.hub.readers))
                 yield
         finally:
+            await latest.close()
             await log.close()
             await models.close()
 
@@ -77,10 +106,13 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         summary="Robot policies, evaluated in simulation: weights, scores, and every episode behind them.",
         version=_version(),
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
     )
+    app.state.metrics = ApiMetrics()
     topics = (
         health,
+        metrics,
         status,
         explain,
         rules,
@@ -95,14 +127,15 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         tallies,
         episodes,
         films,
+        live,
         verifications,
         events,
     )
-    for topic in (*topics, evidence):
+    for topic in (*topics, evidence, documents):
         app.include_router(topic.router)
     app.include_router(serving.router())
     problems.install(app)
-    app.add_middleware(LatestWeightsFirst, latest=lambda: app.state.resources.latest)
+    openapi.describe(app)
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -28,6 +29,8 @@ class Resources:
     trees: SealedTrees
     replays: Replays
     films: Films
+    stopping: asyncio.Event
+    """Set when the process is to end: who waits for something is answered at once."""
 
 
 # Asynchronous although they wait for nothing: the framework would run plain functions in a thread.

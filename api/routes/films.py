@@ -7,15 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from api.dependencies import All
+from api.http.caching import for_good
 from api.problems import documented
 from api.routes.episodes import recording
 
 router = APIRouter(prefix="/v1/episodes", tags=["episodes"])
 
 FILM, SHEET = "video/mp4", "image/png"
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-"""The same recording gives the same film."""
-
 EpisodePath = Annotated[str, Path(max_length=200)]
 
 
@@ -28,7 +26,7 @@ async def film(episode_id: EpisodePath, resources: All) -> Response:
     """The episode in real time. The first to ask waits some seconds for it."""
     body = await recording(episode_id, resources.models, resources.log)
     drawn = await resources.films.film(episode_id, body, ".mp4")
-    return Response(drawn, media_type=FILM, headers=FOR_EVER)
+    return _answer(drawn, FILM)
 
 
 @router.get(
@@ -40,4 +38,11 @@ async def sheet(episode_id: EpisodePath, resources: All) -> Response:
     """Twelve pictures from the start to the end, on one sheet."""
     body = await recording(episode_id, resources.models, resources.log)
     drawn = await resources.films.film(episode_id, body, ".png")
-    return Response(drawn, media_type=SHEET, headers=FOR_EVER)
+    return _answer(drawn, SHEET)
+
+
+def _answer(drawn: bytes, media_type: str) -> Response:
+    """The same recording always gives the same."""
+    answer = Response(drawn, media_type=media_type)
+    for_good(answer)
+    return answer

@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from api.connections import disconnected, hang_up
+from api.http.front import ASKED
 from api.problems import Problem
 from api.stream.ends import Stopping, StreamEnd, TooSlow
 from api.stream.framing import Framing, WebSocketMessages
@@ -50,6 +51,10 @@ class EventStream(Response):
             self._streams.hub, ConnectionWire(scope), self._audience, self._position, self._streams.open_log
         )
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        # The head goes out with the first piece; what follows is written past `send`.
+        await send({"type": "http.response.body", "body": b"", "more_body": ASKED not in scope})
+        if ASKED in scope:
+            return None
         end = await _run(reader, receive)
         if end is None:
             return None

@@ -58,7 +58,7 @@ class Wanted:
         if self.uid is not None:
             return (*_of_uid(self.uid), subjects.MINERS)
         if self.hotkey is not None:
-            return (f"evt.miner.{self.hotkey}.*", subjects.OUTCOMES, "evt.cycle.*.attempt.>", subjects.VERIFICATIONS)
+            return _of_hotkey(self.hotkey)
         return subjects.WEIGHTS if self.types == WEIGHTS_TYPES else EVERYTHING
 
 
@@ -83,6 +83,11 @@ def _of_episodes(uid: Uid | None, environment: EnvId) -> tuple[str, ...]:
     family, task = split_env_id(environment)
     slot = "*" if uid is None else uid
     return f"evt.cycle.*.episode.{slot}.{family}.{task}.*", f"evt.cycle.*.attempt.{slot}.{family}.{task}.*.*"
+
+
+def _of_hotkey(hotkey: Hotkey) -> tuple[str, ...]:
+    about = f"evt.miner.{hotkey}.*", subjects.OUTCOMES, "evt.cycle.*.attempt.>", subjects.VERIFICATIONS
+    return (*about, subjects.ANCHORS)
 
 
 def _of_uid(uid: Uid) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from consumers.verification.limits import (
     sandbox_limits,
 )
 from consumers.verification.probes import Probed, acts, flattened
-from consumers.verification.sandbox.namespaces import UnreadablePolicy
 from consumers.verification.sandbox.protocol import (
     Answered,
     Clock,
@@ -35,6 +34,7 @@ from consumers.verification.sandbox.protocol import (
     Session,
     TimedOut,
     TooLarge,
+    UnreadablePolicy,
 )
 from consumers.verification.terms import CheckTerms
 from sim.encodings import Encoding, WireError

@@ -93,5 +93,5 @@ async def test_another_method_is_refused(api: Api) -> None:
     async with api.session.post(f"{api.base_url}/v1/status") as response:
         assert response.status == 405
         assert response.headers["content-type"] == "application/problem+json"
-        assert response.headers["allow"] == "GET"
+        assert response.headers["allow"] == "GET, HEAD, OPTIONS"
         assert (await response.json(content_type=None))["type"] == "urn:kinitro:problem:method-not-allowed"

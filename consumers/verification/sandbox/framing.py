@@ -8,10 +8,10 @@ An answer carries its question's number, so that one written before the question
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 MAGIC = b"KIN1"
 HEADER = struct.Struct("<4sBII")
@@ -37,6 +37,18 @@ class FrameTooLarge(Exception):
         self.announced_bytes = announced_bytes
 
 
+class FramesIn(Protocol):
+    """Of `asyncio.StreamReader`, what is needed here."""
+
+    async def readexactly(self, size: int, /) -> bytes:
+        """Waits for `size` bytes.
+
+        Raises:
+            asyncio.IncompleteReadError: the stream ended.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     kind: Kind
@@ -47,7 +59,7 @@ def framed(kind: int, number: int, body: bytes) -> bytes:
     return HEADER.pack(MAGIC, kind, number, len(body)) + body
 
 
-async def read_frame(stream: asyncio.StreamReader, number: int, body_bytes_max: int) -> Frame:
+async def read_frame(stream: FramesIn, number: int, body_bytes_max: int) -> Frame:
     """The next frame, which must be the answer to question `number`.
 
     Raises:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from consumers.verification.sandbox import kernel, seccomp
+from consumers.verification.sandbox.rlimits import limit_resources
 
 NOBODY = 65534
 DEVICES = ("null", "zero", "random", "urandom")
@@ -220,31 +220,13 @@ def _become_policy(specification: dict[str, Any]) -> None:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     os.nice(NICENESS)
-    _limit_resources(specification["limits"])
+    limit_resources(specification["limits"], processes=True)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     kernel.renounce_capabilities()
     kernel.filter_system_calls(seccomp.program(os.uname().machine))
     command: list[str] = specification["command"]
     os.execve(command[0], command, specification["environment"])  # noqa: S606  # no shell
-
-
-def _limit_resources(limits: dict[str, Any]) -> None:
-    cpu_s = int(limits["cpu_s"]) + 1
-    values = {
-        resource.RLIMIT_CPU: cpu_s,
-        resource.RLIMIT_AS: limits["address_space_bytes"],
-        resource.RLIMIT_NPROC: limits["processes"],
-        resource.RLIMIT_FSIZE: limits["scratch_bytes"],
-        resource.RLIMIT_NOFILE: limits["open_files"],
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_MEMLOCK: 0,
-        resource.RLIMIT_MSGQUEUE: 0,
-    }
-    for name, value in values.items():
-        _, hard = resource.getrlimit(name)
-        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (allowed, allowed))
 
 
 if __name__ == "__main__":

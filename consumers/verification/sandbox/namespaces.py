@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import stat
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -27,8 +26,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from consumers.verification.sandbox.interpreter import view_of
+from consumers.verification.sandbox.kernel_session import KernelSession
+from consumers.verification.sandbox.policy_files import check_readable, write_probe
 from consumers.verification.sandbox.protocol import Answered, Limits, NoSandbox, Question, Sandbox, SandboxFailed
-from consumers.verification.sandbox.session import KernelSession, Pipes, followed
+from consumers.verification.sandbox.session import Pipes, followed
 from consumers.verification.sandbox.usage import CHILDREN
 
 START_LAUNCHER = """
@@ -45,15 +46,6 @@ STAGE = os.path.realpath(tempfile.gettempdir())
 """Where the new root is first mounted, seen by nobody else. Any directory will do."""
 ENDING_S = 10.0
 """How long the kernel may take to end a tree of processes that was killed."""
-PROBE_POLICY = """
-class Policy:
-    def reset(self, task_config): pass
-def make_policy(): return Policy()
-"""
-
-
-class UnreadablePolicy(ValueError):
-    """A file of the policy could not be read by the user who runs it: our mistake, not the miner's."""
 
 
 class Namespaces:
@@ -73,7 +65,7 @@ class Namespaces:
             UnreadablePolicy: as root, files that others may not read cannot be shown to the policy.
         """
         if os.geteuid() == 0:
-            await asyncio.to_thread(_check_readable, code_dir)
+            await asyncio.to_thread(check_readable, code_dir)
         status, status_fd = os.pipe()
         try:
             process = await self._launched(code_dir, limits, status_fd)
@@ -86,7 +78,8 @@ class Namespaces:
         assert process.stdout is not None
         assert process.stderr is not None
         async with _reader(status) as told, _ended(process):
-            session = KernelSession(Pipes(process.stdin, process.stdout, process.stderr, told), process, limits)
+            pipes = Pipes(process.stdin, process.stdout, process.stderr)
+            session = KernelSession(pipes, told, process, limits)
             async with followed(session):
                 await session.start()
                 yield session
@@ -122,7 +115,7 @@ async def probe(extra_packages: Sequence[Path] = ()) -> Sandbox | NoSandbox:
         return NoSandbox(f"memory cannot be watched: {CHILDREN} is missing (CONFIG_PROC_CHILDREN of the kernel)")
     sandbox = Namespaces(extra_packages)
     with tempfile.TemporaryDirectory() as directory:
-        _write_probe(Path(directory))
+        write_probe(Path(directory))
         async with sandbox.run(Path(directory), Limits()) as session:
             outcome = await session.ask(Question.RESET, b'{"task_config":{}}')
             watched = isinstance(outcome, Answered) and (await session.usage()).processes > 0
@@ -139,23 +132,6 @@ async def probe(extra_packages: Sequence[Path] = ()) -> Sandbox | NoSandbox:
             return NoSandbox(f"a sandbox could not be built here ({advice}): {reason}")
         case _:
             return NoSandbox(f"a harmless policy failed in the sandbox: {outcome}")
-
-
-def _write_probe(directory: Path) -> None:
-    directory.chmod(0o755)  # the policy's user is another
-    policy = directory / "policy.py"
-    policy.write_text(PROBE_POLICY)
-    policy.chmod(0o644)
-
-
-def _check_readable(code_dir: Path) -> None:
-    for directory, _, files in os.walk(code_dir):
-        for path, needed in [(directory, 0o5), *((os.path.join(directory, name), 0o4) for name in files)]:
-            mode = os.lstat(path).st_mode
-            if not stat.S_ISLNK(mode) and mode & needed != needed:
-                raise UnreadablePolicy(
-                    f"{path}: mode {stat.S_IMODE(mode):o}, and the policy's user must be able to read it: chmod o+rX"
-                )
 
 
 @asynccontextmanager

@@ -138,6 +138,10 @@ class NoSandbox:
     reason: str
 
 
+class UnreadablePolicy(ValueError):
+    """A file of the policy could not be read by the user who runs it: our mistake, not the miner's."""
+
+
 class Session(Protocol):
     """One policy, loaded once. Questions are asked one after the other."""
 
@@ -161,5 +165,8 @@ class Sandbox(Protocol):
         """Loads the policy in `code_dir` (see `runner`), which is never written to.
 
         The context is entered when the policy is ready, or has ended already: `session.ended` then says how.
+
+        Raises:
+            UnreadablePolicy: where the policy runs under another user than ours, as it does when we are root.
         """
         ...

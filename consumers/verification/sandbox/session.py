@@ -1,16 +1,17 @@
-"""One policy in a kernel sandbox, from outside: asks, measures, and ends it."""
+"""One policy in a sandbox, from outside: asks, measures, and ends it."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 import time
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
-from consumers.verification.sandbox.framing import Frame, FrameTooLarge, Kind, NotAFrame, framed, read_frame
+from consumers.verification.sandbox.framing import Frame, FramesIn, FrameTooLarge, Kind, NotAFrame, framed, read_frame
 from consumers.verification.sandbox.protocol import (
     Answered,
     Clock,
@@ -26,35 +27,56 @@ from consumers.verification.sandbox.protocol import (
     TimedOut,
     TooLarge,
 )
-from consumers.verification.sandbox.usage import Usage, usage_below
 
-WATCH_EVERY_S = 0.05
-LAST_WORDS_S, LAST_ERRORS_S = 3.0, 1.0
-"""How long after the end of its answers a policy's process may take to end too, and what it printed to arrive."""
+LAST_ERRORS_S = 1.0
+"""How long after the end of a policy's process what it printed may take to arrive."""
 STDERR_CHUNK_BYTES, STDERR_TAIL_BYTES, STDERR_PAUSE_S = 16_384, 4_096, 0.01
 """Output is read at 1.6 MB/s at most: a policy that writes faster waits, and we do not."""
 DETAIL_CHARS_MAX = 500
+
+
+class Questions(Protocol):
+    """Of `asyncio.StreamWriter`, what is needed here."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    async def drain(self) -> None:
+        """Waits until more can be written.
+
+        Raises:
+            ConnectionError: nobody reads any more.
+        """
+        ...
+
+
+class Errors(Protocol):
+    """Of `asyncio.StreamReader`, what is needed here."""
+
+    async def read(self, bytes_max: int, /) -> bytes:
+        """Nothing at the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Pipes:
     """Our ends."""
 
-    questions: asyncio.StreamWriter
-    answers: asyncio.StreamReader
-    errors: asyncio.StreamReader
-    status: asyncio.StreamReader
+    questions: Questions
+    answers: FramesIn
+    errors: Errors
 
 
-class KernelSession:
-    """A `Session`; `opened` makes them."""
+class PolicySession(ABC):
+    """A `Session`, whatever the sandbox; each adds how it is ended, and how it hears that it has ended."""
 
-    def __init__(self, pipes: Pipes, process: asyncio.subprocess.Process, limits: Limits) -> None:
-        self._pipes, self._process, self._limits = pipes, process, limits
+    last_words_s: ClassVar[float]
+    """How long after the end of its answers a policy's process may take to end too, and we to hear of it."""
+
+    def __init__(self, pipes: Pipes, limits: Limits) -> None:
+        self._pipes, self._limits = pipes, limits
         self._began_s = time.monotonic()
         self._number = 0
         self._ended: Ending | None = None
-        self._init: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._over, self._silent = asyncio.Event(), asyncio.Event()
         self._stderr_tail = b""
 
@@ -68,10 +90,6 @@ class KernelSession:
             self._number += 1
             self._pipes.questions.write(framed(question, self._number, body))
         return await self._outcome(Clock.ANSWER, self._limits.answer_s)
-
-    async def usage(self) -> Usage:
-        """What the policy's processes use now."""
-        return usage_below(await self._init)
 
     async def start(self) -> None:
         """Waits until the policy is loaded, or has ended."""
@@ -110,9 +128,9 @@ class KernelSession:
                 return self._end(OutOfMemory(self._limits.memory_bytes, None))
 
     async def _last_words(self) -> Ending:
-        """Why the answers ended, in the words of the launcher."""
+        """Why the answers ended, in the words of whoever runs the policy."""
         try:
-            async with asyncio.timeout(LAST_WORDS_S):
+            async with asyncio.timeout(self.last_words_s):
                 await self._over.wait()
         except TimeoutError:
             return self._end(Malformed("the policy closed the pipe of its answers"))
@@ -127,35 +145,27 @@ class KernelSession:
             self.kill()
         return self._ended
 
+    @abstractmethod
     def kill(self) -> None:
-        """The launcher takes everything along, and ends when there is nothing left."""
-        if self._process.returncode is None:
-            self._process.terminate()
+        """Begins to end every process of the policy."""
 
-    async def follow_status(self) -> None:
-        """What the launcher tells, until it has ended."""
-        async for line in self._pipes.status:
-            match json.loads(line):
-                case {"init": int(pid)}:
-                    self._init.set_result(pid)
-                case {"failed": str(reason)}:
-                    self._end(SandboxFailed(reason))
-                case {"exit": int(code)}:
-                    await self._policy_ended(Crashed(code, None, ""))
-                case {"signal": int(number)}:
-                    await self._policy_ended(Crashed(None, number, ""))
-        self._end(SandboxFailed("the launcher ended without a word; is the machine out of memory?"))
+    @abstractmethod
+    def followers(self) -> list[Coroutine[Any, Any, None]]:
+        """What has to go on beside the questions, until it is cancelled."""
 
     async def _policy_ended(self, crash: Crashed) -> None:
         if crash.signal == signal.SIGXCPU:
             self._end(TimedOut(Clock.CPU, self._limits.cpu_s))
             return
+        self._end(Crashed(crash.exit_code, crash.signal, await self._last_errors()))
+
+    async def _last_errors(self) -> str:
         try:
             async with asyncio.timeout(LAST_ERRORS_S):
                 await self._silent.wait()
         except TimeoutError:
             pass  # more was written than is worth waiting for
-        self._end(Crashed(crash.exit_code, crash.signal, _printable(self._stderr_tail)))
+        return _printable(self._stderr_tail)
 
     async def follow_errors(self) -> None:
         """Keeps the end of what the policy prints, and lets it write no faster than is good for us."""
@@ -164,28 +174,11 @@ class KernelSession:
             await asyncio.sleep(STDERR_PAUSE_S)
         self._silent.set()
 
-    async def watch(self) -> None:
-        """Ends the policy when all its processes together use too much."""
-        limits = self._limits
-        while self._ended is None:
-            try:
-                usage = await self.usage()
-            except OSError as error:
-                self._end(SandboxFailed(f"what the policy uses cannot be seen: {error}"))
-                return
-            if usage.resident_bytes > limits.memory_bytes:
-                self._end(OutOfMemory(limits.memory_bytes, usage.resident_bytes))
-            elif usage.cpu_s > limits.cpu_s:
-                self._end(TimedOut(Clock.CPU, limits.cpu_s))
-            elif time.monotonic() - self._began_s > limits.total_s:
-                self._end(TimedOut(Clock.TOTAL, limits.total_s))
-            await asyncio.sleep(WATCH_EVERY_S)
-
 
 @asynccontextmanager
-async def followed(session: KernelSession) -> AsyncIterator[None]:
-    """What has to go on beside the questions."""
-    tasks = [asyncio.create_task(run) for run in (session.follow_status(), session.follow_errors(), session.watch())]
+async def followed(session: PolicySession) -> AsyncIterator[None]:
+    """Runs its followers."""
+    tasks = [asyncio.create_task(run) for run in session.followers()]
     try:
         yield
     finally:

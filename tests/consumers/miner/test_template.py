@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from consumers.miner.template_files import FILES, NotEmpty, write_template
+from consumers.verification.sandbox.namespaces import probe
+from consumers.verification.sandbox.protocol import NoSandbox
 from tests.eventually import eventually
 from tests.fixtures.ports import free_port
 
@@ -57,6 +59,27 @@ async def test_the_template_passes_every_check(tmp_path: Path) -> None:
     assert {each["name"]: each["verdict"] for each in report["checks"]} == dict.fromkeys(
         [each["name"] for each in report["checks"]], "ok"
     )
+
+
+@pytest.mark.camera
+async def test_the_template_is_a_repository_that_can_be_committed_and_is_what_it_serves(tmp_path: Path) -> None:
+    if isinstance(found := await probe(), NoSandbox):
+        pytest.skip(found.reason)
+    directory = tmp_path / "policy"
+    write_template(directory)
+    with serving(directory, free_port()) as url:
+        await eventually(lambda: is_up(url), timeout_s=60)
+        command = ("verify", str(directory), "-", url, "--allow-private-endpoints", "--json", "--samples", "2")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(ROOT / "kinitro.py"), *command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 120)
+
+    assert process.returncode == 0, (out, err)
+    report = json.loads(out)
+    assert report["verdict"] == "passed"
+    assert report["compared"]["seeded"]
+    assert {each["error"] for each in report["compared"]["samples"]} == {0.0}
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from consumers.verification.sandbox.protocol import Answered, Limits, Outcome, Q
 from sim.encodings import WireError
 from sim.rl_interface import decode_action
 from sim.spec import ARM_ACTION
-from tests.consumers.verification.conftest import ACT, HONEST, RESET, Repository
-from tests.consumers.verification.leftovers import descendants, inhabitants, pid_namespaces, traces
+from tests.consumers.verification.conftest import ACT, HONEST, RESET, Kernel, Place, Repository
+from tests.consumers.verification.leftovers import held_namespaces, inhabitants
 
 ATTACKS = Path(__file__).parent / "attacks"
 HELPERS = {"attempts", "answer_pipe"}
@@ -69,14 +69,16 @@ EXPECTED = {
     "writes_outside": REFUSED,
 }
 """Attack -> how the last question, `ACT`, ends."""
+EXPECTED_IN_CONTAINERS = EXPECTED | {"closes_pipe": NO_ANSWER}
+"""An engine keeps the streams of a container open until its end."""
 
 
 def test_every_attack_has_an_expectation() -> None:
     assert {path.stem for path in ATTACKS.glob("*.py")} - HELPERS == set(EXPECTED)
 
 
-def limits_for(attack: str) -> Limits:
-    limits = replace(LIMITS, answer_s=IMPATIENT_S if EXPECTED[attack] == NO_ANSWER else PATIENT_S)
+def limits_for(attack: str, expected: str) -> Limits:
+    limits = replace(LIMITS, answer_s=IMPATIENT_S if expected == NO_ANSWER else PATIENT_S)
     match attack:
         case "burns_processors":
             return replace(limits, cpu_s=2.0)
@@ -160,17 +162,24 @@ async def last_outcome(session: Session) -> object:
 
 
 @pytest.mark.parametrize("attack", EXPECTED)
-async def test_attack(attack: str, sandbox: Sandbox, hostile: Repository, repository: Repository) -> None:
+async def test_attack(
+    attack: str, place: Place, sandbox: Sandbox, hostile: Repository, repository: Repository
+) -> None:
+    expected = (EXPECTED if isinstance(place, Kernel) else EXPECTED_IN_CONTAINERS)[attack]
     directory, neighbour = hostile(attack), repository(HONEST)
     async with honest_neighbour(sandbox, neighbour) as neighbours:
-        before, ours_before = traces(directory), descendants(os.getpid())
-        async with sandbox.run(directory, limits_for(attack)) as session:
-            namespaces = pid_namespaces(descendants(os.getpid()) - ours_before)
-            assert namespaces or session.ended
-            outcome = await last_outcome(session)
-        assert re.fullmatch(EXPECTED[attack], repr(outcome), re.DOTALL), outcome
-        assert traces(directory) == before
-        assert inhabitants(namespaces) == frozenset()
+        before, containers = place.traces(directory), await place.containers()
+        others = await place.processes(os.getpid())
+        with ExitStack() as holding:
+            async with sandbox.run(directory, limits_for(attack, expected)) as session:
+                processes = await place.processes(os.getpid()) - others
+                namespaces = holding.enter_context(held_namespaces(processes))
+                assert namespaces or session.ended
+                outcome = await last_outcome(session)
+            assert inhabitants(namespaces) == frozenset()
+        assert re.fullmatch(expected, repr(outcome), re.DOTALL), outcome
+        assert place.traces(directory) == before
+        assert await place.containers() == containers
     answers = {outcome.body for outcome in neighbours if isinstance(outcome, Answered)}
     assert len(answers) == 1, neighbours
     assert all(isinstance(outcome, Answered) for outcome in neighbours)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -14,8 +13,8 @@ import pytest
 
 from consumers.verification.sandbox import seccomp
 from consumers.verification.sandbox.protocol import Limits, Question, Sandbox, SandboxFailed
-from tests.consumers.verification.conftest import ACT, RESET, Repository
-from tests.consumers.verification.leftovers import descendants, inhabitants, pid_namespaces
+from tests.consumers.verification.conftest import ACT, RESET, Place, Repository
+from tests.consumers.verification.leftovers import held_namespaces, inhabitants
 from tests.eventually import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -30,11 +29,10 @@ def make_policy(): return Policy()
 USER = """
 import asyncio, sys
 from pathlib import Path
-from consumers.verification.sandbox.namespaces import Namespaces
 from consumers.verification.sandbox.protocol import Limits
 
 async def main():
-    async with Namespaces().run(Path(sys.argv[1]), Limits()) as session:
+    async with sandbox.run(Path(sys.argv[1]), Limits()) as session:
         print(session.ended, flush=True)
         await asyncio.sleep(3600)
 
@@ -73,19 +71,26 @@ async def line_of(process: asyncio.subprocess.Process) -> str:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_sandbox_ends_with_the_process_that_uses_it(
-    sandbox: Sandbox, repository: Repository, number: signal.Signals
+    place: Place, sandbox: Sandbox, repository: Repository, number: signal.Signals
 ) -> None:
-    async with program(USER, str(repository(SLEEPER))) as user:
+    containers = await place.containers()
+    async with program(place.source() + USER, str(repository(SLEEPER))) as user:
         assert await line_of(user) == "None\n"
-        namespaces = pid_namespaces(descendants(user.pid))
-        user.send_signal(number)
-        await user.wait()
-        await eventually(lambda: not inhabitants(namespaces))
+        with held_namespaces(await place.processes(user.pid)) as namespaces:
+            user.send_signal(number)
+            await user.wait()
+            await eventually(lambda: not inhabitants(namespaces))
+        await eventually(lambda: gone(place, containers))
     assert namespaces
 
 
-async def test_a_cancelled_session_leaves_nothing(sandbox: Sandbox, repository: Repository) -> None:
-    before = descendants(os.getpid())
+async def gone(place: Place, containers: frozenset[str]) -> bool:
+    return await place.containers() == containers
+
+
+async def test_a_cancelled_session_leaves_nothing(place: Place, sandbox: Sandbox, repository: Repository) -> None:
+    nothing = repository("")
+    before, containers = place.traces(nothing), await place.containers()
 
     async def use() -> None:
         async with sandbox.run(repository(SLEEPER), Limits()) as session:
@@ -98,15 +103,20 @@ async def test_a_cancelled_session_leaves_nothing(sandbox: Sandbox, repository: 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert descendants(os.getpid()) == before
+    assert place.traces(nothing) == before
+    assert await place.containers() == containers
 
 
-async def test_a_start_that_is_cancelled_leaves_nothing(sandbox: Sandbox, repository: Repository) -> None:
-    before = descendants(os.getpid())
+async def test_a_start_that_is_cancelled_leaves_nothing(
+    place: Place, sandbox: Sandbox, repository: Repository
+) -> None:
+    nothing = repository("")
+    before, containers = place.traces(nothing), await place.containers()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5), sandbox.run(repository("import time; time.sleep(3600)"), Limits()):
             pass
-    assert descendants(os.getpid()) == before
+    assert place.traces(nothing) == before
+    assert await place.containers() == containers
 
 
 async def test_a_question_given_up_is_not_held_against_the_policy(sandbox: Sandbox, repository: Repository) -> None:

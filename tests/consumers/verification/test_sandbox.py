@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consumers.verification.sandbox.namespaces import Namespaces, UnreadablePolicy
 from consumers.verification.sandbox.protocol import (
     Answered,
     Clock,
@@ -18,10 +17,11 @@ from consumers.verification.sandbox.protocol import (
     Raised,
     Sandbox,
     TimedOut,
+    UnreadablePolicy,
 )
 from sim.rl_interface import decode_action
 from sim.spec import ARM_ACTION
-from tests.consumers.verification.conftest import ACT, HONEST, IMAGE, RESET, Repository
+from tests.consumers.verification.conftest import ACT, HONEST, PICTURE, RESET, Place, Repository
 
 
 async def test_a_policy_is_asked_as_a_policy_server_is(sandbox: Sandbox, repository: Repository) -> None:
@@ -31,7 +31,7 @@ async def test_a_policy_is_asked_as_a_policy_server_is(sandbox: Sandbox, reposit
     assert isinstance(reset, Answered)
     assert isinstance(act, Answered)
     action = decode_action(act.body, ARM_ACTION)
-    assert action.channels["gripper"].tolist() == pytest.approx([IMAGE.mean() / 255])
+    assert action.channels["gripper"].tolist() == pytest.approx([PICTURE.mean() / 255])
     assert action.channels["ee_twist"].tolist() == np.array([0.1, 0.2, 0.3] * 2, np.float32).tolist()
 
 
@@ -62,12 +62,12 @@ async def test_files_beside_the_policy_can_be_imported_and_read(sandbox: Sandbox
 
 
 async def test_the_operators_packages_can_be_imported(
-    repository: Repository, tmp_path: Path, sandbox: Sandbox
+    repository: Repository, tmp_path: Path, place: Place, sandbox: Sandbox
 ) -> None:
     packages = tmp_path / "packages"
     packages.mkdir(mode=0o755)
     packages.joinpath("installed.py").write_text("")
-    async with Namespaces([packages]).run(repository("import installed\n" + HONEST), Limits()) as session:
+    async with place.with_packages([packages]).run(repository("import installed\n" + HONEST), Limits()) as session:
         assert session.ended is None
 
 

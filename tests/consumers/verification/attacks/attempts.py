@@ -1,6 +1,7 @@
 """Lies beside every attack: a policy that tries things, and says so if any of them works.
 
-An attempt fails with an OSError. If all do, `act` raises PermissionError; otherwise it answers, with what worked.
+An attempt fails with an OSError, or with nothing to see in a file or directory: engines put empty ones over what
+they cannot leave out. If all do, `act` raises PermissionError; otherwise it answers, with what worked.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ class Attempts(Harmless):
         worked = {}
         for name, attempt in self.attempts.items():
             try:
-                worked[name] = repr(attempt())
+                result = attempt()
             except OSError:
                 continue
+            if result not in ("", b"", []):
+                worked[name] = repr(result)
         if worked:
             return {"continuous": [worked]}
         raise PermissionError(f"all {len(self.attempts)} attempts were refused")

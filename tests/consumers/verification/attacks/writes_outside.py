@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ DIRECTORIES = (
 )
 FILES = (
     *("/runner.py", "/policy/policy.py", os.__file__, np.__file__, "/etc/ld.so.cache", "/dev/tty", "/dev/console"),
-    *("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/self/oom_score_adj", "/proc/1/oom_score_adj"),
+    *("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/1/oom_score_adj"),
 )
 
 
@@ -23,11 +24,17 @@ def append(path: str) -> object:
         return file.write("1")
 
 
+def spared() -> object:
+    """When memory runs out; to be the first to go is everybody's right."""
+    return Path("/proc/self/oom_score_adj").write_text("-1000")
+
+
 def make_policy() -> object:
     return Attempts(
         {
-            **{path: lambda path=path: Path(path, MARK).write_text("x") for path in DIRECTORIES},
-            **{path: lambda path=path: append(path) for path in FILES},
+            **{path: partial(Path(path, MARK).write_text, "x") for path in DIRECTORIES},
+            **{path: partial(append, path) for path in FILES},
+            "spared": spared,
             "delete": lambda: os.remove("/policy/policy.py"),
             "rename": lambda: os.rename("/policy", "/tmp/policy"),
             "link": lambda: os.link("/policy/policy.py", "/tmp/policy.py"),

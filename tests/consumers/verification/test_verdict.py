@@ -1,0 +1,115 @@
+"""What came out, as an event says it; and the same again from the event alone."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from consumers.verification.comparison import Runs, compare
+from consumers.verification.fetcher import SnapshotFile
+from consumers.verification.probes import Sampled, flattened
+from consumers.verification.verdict import Failed, Passed, compared_actions, compared_again, found
+from consumers.verification.weights import weight_files
+from events.ids import EnvId, Uid
+from events.verification import FILES_MAX, ComparedActions, FailureReason, Method, Mismatch
+from sim.rl_interface import Action
+from sim.spec import ARM_ACTION
+
+TOLERANCE = Decimal("0.001")
+
+
+def actions(seed: int, *, repeats: int = 1, noise: float = 0.0, factor: float = 1.0) -> Runs:
+    """By repeat, then by three samples of 7, 1 and 7 values."""
+    means = [np.random.default_rng(seed + size).uniform(-1, 1, size) for size in (7, 1, 7)]
+    random = np.random.default_rng([seed, repeats])
+    return [
+        [(factor * mean + noise * random.normal(size=mean.shape)).astype(np.float32) for mean in means]
+        for _ in range(repeats)
+    ]
+
+
+def said(committed: Runs, served: Runs, *, seeded: bool = False) -> ComparedActions:
+    samples = [Sampled(Uid(n), EnvId("metaworld/reach-v3"), n, 3 * n) for n in range(3)]
+    return compared_actions(samples, committed, served, tolerance=TOLERANCE, seed=7, seeded=seeded)
+
+
+CASES = {
+    "the same": said(actions(1, repeats=2), actions(1)),
+    "another": said(actions(1, repeats=2), actions(1, factor=1.01)),
+    "seeded": said(actions(1, repeats=2), actions(1), seeded=True),
+    "seeded, and not": said(actions(1, repeats=2, noise=0.1), actions(1), seeded=True),
+    "at random": said(actions(1, repeats=8, noise=0.1), actions(1, repeats=8, noise=0.1)),
+    "at random, another": said(actions(1, repeats=8, noise=0.01), actions(5, repeats=8, noise=0.01)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_comparison_follows_from_the_actions_in_the_event(case: str) -> None:
+    stored = ComparedActions.model_validate_json(CASES[case].model_dump_json())
+    assert compared_again(stored, tolerance=TOLERANCE, seed=7) == CASES[case]
+
+
+@pytest.mark.parametrize(
+    ("case", "reason", "method"),
+    [
+        ("the same", None, Method.BY_VALUE),
+        ("seeded", None, Method.BY_VALUE),
+        ("at random", None, Method.BY_DISTRIBUTION),
+        ("another", FailureReason.ACTIONS_DIFFER, Method.BY_VALUE),
+        ("seeded, and not", FailureReason.NOT_REPEATED, Method.BY_VALUE),
+        ("at random, another", FailureReason.ACTIONS_DIFFER, Method.BY_DISTRIBUTION),
+    ],
+)
+def test_each_comparison_means_one_thing(case: str, reason: FailureReason | None, method: Method) -> None:
+    assert CASES[case].method is method
+    finding = found(CASES[case], TOLERANCE)
+    if reason is None:
+        assert finding == Passed(CASES[case])
+    else:
+        assert isinstance(finding, Failed)
+        assert finding.reason is reason
+
+
+def test_a_sample_is_as_bad_as_its_worst_repeat() -> None:
+    committed, good, bad = actions(1, repeats=2), actions(1)[0], actions(1, factor=1.01)[0]
+    [first, *_] = said(committed, [good, bad, good]).samples
+    assert first.error == pytest.approx(0.01, rel=1e-3)
+    assert first.mismatch is Mismatch.BEYOND_TOLERANCE
+    assert len(first.served) == 3
+
+
+def test_what_states_that_it_is_seeded_is_compared_by_value_however_it_answers() -> None:
+    comparison = compare(
+        actions(1, repeats=2, noise=0.1), actions(1, repeats=8, noise=0.1), tolerance=0.001, seeded=True
+    )
+    assert comparison.method is Method.BY_VALUE
+    assert {each.mismatch for each in comparison.samples} == {Mismatch.NOT_REPEATED}
+    assert not comparison.passed
+
+
+def test_channels_stand_by_name_and_what_is_left_out_is_zero() -> None:
+    action = Action({"gripper": np.array([0.5], np.float32)})
+    assert flattened(action, ARM_ACTION).tolist() == [0.0] * 6 + [0.5]
+
+
+def test_weights_are_large_files_that_are_no_text_the_largest_first() -> None:
+    names = [
+        "policy.py",
+        "LICENSE",
+        ".gitattributes",
+        "config.json",
+        "film.mp4",
+        "small.bin",
+        "a.safetensors",
+        "b.pt",
+    ]
+    sizes = [4000, 11_000, 1500, 2000, 9000, 1023, 1024, 70_000]
+    files = [SnapshotFile(name, size, f"{n:064x}") for n, (name, size) in enumerate(zip(names, sizes, strict=True))]
+    assert [each.name for each in weight_files(files)] == ["b.pt", "a.safetensors"]
+
+
+def test_so_many_weights_are_named_and_no_more() -> None:
+    files = [SnapshotFile(f"{n}.bin", 5000 + n, f"{n:064x}") for n in range(FILES_MAX + 4)]
+    assert [each.size for each in weight_files(files)] == [5000 + n for n in range(FILES_MAX + 3, 3, -1)]
