@@ -11,7 +11,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Scope
 
 from api import openapi, problems
+from api.dashboard import serving
 from api.dependencies import Resources
+from api.films import Films
 from api.http.front import AtHand, Front
 from api.http.rate_limits import RateLimits
 from api.http.representations import Representations
@@ -28,6 +30,7 @@ from api.routes import (
     events,
     evidence,
     explain,
+    films,
     health,
     history,
     live,
@@ -37,6 +40,7 @@ from api.routes import (
     scores,
     status,
     stream,
+    tallies,
     verifications,
     weights,
 )
@@ -81,6 +85,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
             latest=latest,
             trees=SealedTrees(),
             replays=Replays(log.connected),
+            films=Films(settings.nats_url),
             stopping=stops,
         )
         live_readers, events_readers = (app.state.metrics.stream_readers.labels(it) for it in ("live", "events"))
@@ -119,13 +124,16 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
         diagnosis,
         environments,
         cycles,
+        tallies,
         episodes,
+        films,
         live,
         verifications,
         events,
     )
     for topic in (*topics, evidence, documents):
         app.include_router(topic.router)
+    app.include_router(serving.router())
     problems.install(app)
     openapi.describe(app)
     return app

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from api.films import Films
 from api.latest import LatestWeights
 from api.replays import Replays
 from api.settings import ApiSettings
@@ -27,6 +28,7 @@ class Resources:
     latest: LatestWeights
     trees: SealedTrees
     replays: Replays
+    films: Films
     stopping: asyncio.Event
     """Set when the process is to end: who waits for something is answered at once."""
 

@@ -35,6 +35,8 @@
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `too-many-exports`                  | 503    | as many exports as go at once are under way                 |
+| `too-many-films`                    | 503    | several films of episodes are waited for already            |
+| `no-film`                           | 503    | the episode could not be drawn here, or not in time         |
 | `beyond-the-log`                    | 409    | to be resumed after a sequence that the log does not have   |
 | `too-many-readers`                  | 503    | as many streams, or readers of running episodes, as may be  |
 | `server-stopping`                   | 503    | this copy of the API ends; also the end of its streams      |

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.dependencies import Log, Models
 from api.http.caching import for_good
 from api.problems import Problem, documented, not_found
+from api.sources import LogWatch, ReadModels
 from events.envelope import RecordedEvent
 from events.episodes import (
     EpisodeAbandoned,
@@ -174,15 +175,24 @@ async def trace(episode_id: Annotated[str, Path(max_length=200)], models: Models
 
     Before that other miners may have the same episode before them. Recordings are kept for some days.
     """
-    key = episode_key(episode_id)
-    attempt, action_digest = await models.ask(lambda connection: _recorded(connection, key))
-    recording = await log.recording(key, attempt, action_digest)
-    if recording.body is None:
-        kept = f"kept for {recording.kept_hours:g} h, as room allows" if recording.kept_hours else "not kept here"
-        raise not_found("trace-gone", f"there is no recording of episode {episode_id}: recordings are {kept}")
-    answer = Response(recording.body, media_type=RECORDING)
+    answer = Response(await recording(episode_id, models, log), media_type=RECORDING)
     for_good(answer)
     return answer
+
+
+async def recording(episode_id: str, models: ReadModels, log: LogWatch) -> bytes:
+    """The recording of an episode whose cycle has ended.
+
+    Raises:
+        Problem: there is none, or not yet.
+    """
+    key = episode_key(episode_id)
+    attempt, action_digest = await models.ask(lambda connection: _recorded(connection, key))
+    found = await log.recording(key, attempt, action_digest)
+    if found.body is None:
+        kept = f"kept for {found.kept_hours:g} h, as room allows" if found.kept_hours else "not kept here"
+        raise not_found("trace-gone", f"there is no recording of episode {episode_id}: recordings are {kept}")
+    return found.body
 
 
 async def _recorded(connection: AsyncConnection, key: EpisodeKey) -> tuple[int, str]:

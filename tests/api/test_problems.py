@@ -48,7 +48,8 @@ async def test_before_anything_happened(api: Api, path: str, kind: str) -> None:
         (f"/v1/episodes/{10**30}.0.metaworld.reach-v3.0", "unknown-episode"),
         ("/v1/episodes/1.0.metaworld.reach-v3.99999999999", "unknown-episode"),
         ("/v1/nothing", "unknown-path"),
-        ("/", "unknown-path"),
+        ("/nothing", "unknown-path"),
+        ("/assets/nothing.js", "unknown-path"),
     ],
 )
 async def test_what_a_plan_does_not_hold_is_unknown(api: Api, read_side: Written, path: str, kind: str) -> None:
