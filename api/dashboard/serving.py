@@ -22,7 +22,7 @@ MEDIA_TYPES = {
 POLICY = "; ".join(
     (
         "default-src 'self'",
-        "img-src 'self' blob:",
+        "img-src 'self' blob: data:",
         "media-src 'self' blob:",
         "object-src 'none'",
         "base-uri 'none'",
@@ -30,7 +30,8 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing of the page comes from another host, and what a miner wrote is never run. Films are blobs of ours."""
+"""Nothing of the page comes from another host, and what a miner wrote is never run. Films are blobs of ours,
+and what a camera sees now comes as data."""
 
 PAGES = (
     "/",

@@ -160,6 +160,7 @@ def _tell_demo(console: Console, address: ApiOptions) -> None:
     url = f"http://{address.host}:{address.port}"
     console.print(f"""
 The API is up until Ctrl-C:
+  {url}/ in a browser
   curl {url}/v1/weights/latest
   curl {url}/v1/scores/latest
   {url}/docs""")

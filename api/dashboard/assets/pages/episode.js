@@ -19,7 +19,11 @@ export async function load([id], signal) {
   const types = [...TYPES.episodes, ...TYPES.cycles];
   const take = (events) => { if (events.some((each) => each.type.startsWith("kinitro.cycle.") || (each.data.index === episode.index && each.data.env === episode.env))) setTimeout(() => signal.aborted || read().catch(() => {}), 400); };
   const filters = { cycle: episode.cycle_id, miner: episode.hotkey };
-  const live = episode.status === "pending" ? (state) => follow({ filters, types, take, state }, signal) : null;
+  const live = (state) => {
+    if (episode.status !== "pending") return;
+    follow({ filters, types, take, state }, signal);
+    watch(boxes.film, boxes.rewards, episode.id, signal);
+  };
   return { title: id, content: [boxes.head, h("div", { class: "two" }, boxes.rewards, boxes.film), boxes.evidence], live };
 }
 
@@ -52,7 +56,9 @@ function draw(boxes, episode) {
 async function drawRecording(boxes, episode, signal) {
   const path = `/v1/episodes/${encodeURIComponent(episode.id)}`;
   const say = (text) => { fill(boxes.rewards, h("h2", {}, "Reward at each step"), h("p", { class: "quiet" }, text)); fill(boxes.film, h("h2", {}, "What the cameras saw"), h("p", { class: "quiet" }, text)); };
-  if (episode.status === "pending") return say("The episode has not ended.");
+  if (episode.status === "pending") return say("The episode has not ended. Its steps are shown here while a worker runs it.");
+  const { ended_at: ended } = await get(`/v1/cycles/${episode.cycle_id}`, signal);
+  if (!ended) return say("Shown when the cycle has ended: until then other miners may have this episode before them.");
   try {
     const { rewards } = await decoded(await (await asked(`${path}/trace`, signal)).arrayBuffer());
     fill(boxes.rewards, h("h2", {}, "Reward at each step"), rewards.length ? curve(rewards) : h("p", { class: "quiet" }, "It ended before its first step."));
@@ -84,6 +90,27 @@ function film(box, path, signal) {
   const sheet = (source) => h("img", { class: "sheet", src: source, alt: "Twelve pictures of the episode, from its start to its end" });
   fill(box, h("h2", {}, "What the cameras saw"),
     h("p", {}, h("button", { type: "button", class: "main", onclick: show(".mp4", video) }, "Show the film"), " ", h("button", { type: "button", onclick: show(".png", sheet) }, "Twelve pictures")), note, place);
+}
+
+/** The episode while it runs: its steps, and as much more as the operator lets be seen. */
+function watch(film, curveBox, id, signal) {
+  const source = new EventSource(`/v1/episodes/${encodeURIComponent(id)}/live?frames=true`);
+  signal.addEventListener("abort", () => source.close());
+  source.addEventListener("end", () => source.close());
+  const rewards = [], picture = h("img", { class: "sheet", alt: "What a camera sees now", hidden: true }), place = h("div");
+  source.addEventListener("step", (message) => {
+    const step = JSON.parse(message.data);
+    fill(place, h("p", {}, h("progress", { max: step.steps_max, value: step.step }), ` step ${step.step} of at most ${step.steps_max}, on ${step.worker}`));
+    if (!place.isConnected) fill(film, h("h2", {}, "While it runs"), place, picture);
+    if (step.frame) {
+      picture.src = `data:image/jpeg;base64,${step.frame.jpeg_base64}`;
+      picture.hidden = false;
+    }
+    if (step.reward !== null && step.reward !== undefined) {
+      rewards.push(step.reward);
+      fill(curveBox, h("h2", {}, "Reward, now and then"), curve(rewards));
+    }
+  });
 }
 
 const WIDTH = 560, HEIGHT = 220, LEFT = 40, BOTTOM = 26, TOP = 10;
