@@ -70,7 +70,7 @@ async function drawRecording(boxes, episode, signal) {
 }
 
 function film(box, path, signal) {
-  const place = h("div"), note = h("p", { class: "quiet", role: "status" }, "Drawn anew from the recorded actions; it takes some seconds.");
+  const place = h("div"), note = h("p", { class: "quiet", role: "status" }, "Drawn anew from the recorded actions: the pictures take seconds, the film up to minutes.");
   const show = (suffix, element) => async (event) => {
     const buttons = event.target.parentElement.querySelectorAll("button");
     buttons.forEach((each) => { each.disabled = true; });
