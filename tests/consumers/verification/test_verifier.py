@@ -18,6 +18,7 @@ from aiohttp import web
 from consumers.verification import verifier as process
 from consumers.verification.fetcher import Fetcher
 from consumers.verification.repository import Repositories
+from consumers.verification.sandbox.namespaces import probe
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 from consumers.verification.verifier import VerifierSettings, run_verifier
 from events import frames, subjects
@@ -102,6 +103,15 @@ class Place:
     async def checks_held(self) -> int:
         info = await self.bus.connection.api(f"CONSUMER.INFO.{TASKS}.{VERIFIERS}")
         return int(info["num_ack_pending"])
+
+
+@pytest.fixture
+async def sandbox() -> Sandbox:
+    """The one that a verifier finds where there is no Docker engine."""
+    found = await probe()
+    if isinstance(found, NoSandbox):
+        pytest.skip(found.reason)
+    return found
 
 
 @pytest.fixture
