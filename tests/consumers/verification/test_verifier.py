@@ -435,6 +435,27 @@ class Gate:
         await self.opened.wait()
 
 
+async def test_a_miner_that_draws_its_check_out_keeps_nobody_waiting(
+    place: Place, honest: Served, episodes: list[Recorded]
+) -> None:
+    await keep(place.bus, episodes)
+    gate = Gate()
+    async with serving(place.committed, gate) as slow, verifying(place.settings()):
+        await place.bus.queue.put([task_of(episodes, slow.url)])
+        await asyncio.wait_for(gate.reached.wait(), 60)
+        other = task_of(episodes, honest.url).model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})
+        await place.bus.queue.put([other])
+
+        async def is_checked() -> bool:
+            return await place.bus.log.last(subjects.verification(other.cycle, other.uid)) is not None
+
+        await eventually(is_checked)
+        assert await place.outcome() is None
+        gate.opened.set()
+        await eventually(place.bus.is_empty)
+    assert len(await place.bus.facts()) == 2
+
+
 @asynccontextmanager
 async def kinitro(place: Place, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Started by its command line, killed at the end if it still runs."""
