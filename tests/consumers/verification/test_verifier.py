@@ -528,18 +528,25 @@ async def test_kill_9_while_the_code_runs_leaves_no_sandbox(place: Place, episod
     assert await place.bus.facts() == []
 
 
-async def test_sigterm_hands_the_check_back_at_once(place: Place, episodes: list[Recorded]) -> None:
+async def test_sigterm_hands_all_checks_back_at_once(place: Place, episodes: list[Recorded]) -> None:
     gate = Gate()
     await keep(place.bus, episodes)
     async with serving(place.committed, gate) as served:
         async with verifier_process(place, "verifier-1", LONG_LEASE_S) as asked_to_stop:
-            it = task_of(episodes, served.url)
-            await place.bus.queue.put([it])
+            one = task_of(episodes, served.url)
+            both = [one, one.model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})]
+            await place.bus.queue.put(both)
             await gate.reached.wait()
+
+            async def are_held() -> bool:
+                return await place.checks_held() == len(both)
+
+            await eventually(are_held)
             asked_to_stop.send_signal(signal.SIGTERM)
             assert await asked_to_stop.wait() == 0
         assert await place.bus.facts() == []
         gate.opened.set()
         verifiers = await place.bus.connection.client.jetstream().pull_subscribe_bind(durable=VERIFIERS, stream=TASKS)
-        [message] = await verifiers.fetch(1, timeout=60)
-    assert CheckTask.model_validate_json(message.data) == it
+        messages = [(await verifiers.fetch(1, timeout=60))[0] for _ in both]
+    returned = [CheckTask.model_validate_json(message.data) for message in messages]
+    assert sorted(returned, key=lambda it: it.uid) == both
