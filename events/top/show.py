@@ -48,7 +48,7 @@ class _Shown:
         self._last_connected = time.monotonic()
 
     async def run(self) -> None:
-        reading = asyncio.create_task(_read(self._source, self._watched))
+        reading = asyncio.create_task(read(self._source, self._watched))
         try:
             with self._screen.taken():
                 await self._draw_until_quit(reading)
@@ -102,7 +102,12 @@ class _Shown:
         self._pressed.set()
 
 
-async def _read(source: Source, watched: Watched) -> None:
+async def read(source: Source, watched: Watched) -> None:
+    """Keeps `watched` as the source has it, for ever.
+
+    Raises:
+        ForPeople: as `Source.follow`.
+    """
     async for _ in _pieces(source, watched):
         pass
 
