@@ -58,7 +58,7 @@ def page(watched: Watched, window: Window, link: Link, now: datetime) -> Page:
         lines = [*head, Text(), Text("no cycle yet; the first is shown as soon as it is planned")]
         return Page(_cut(lines, window), 0, 0)
     head += [_bar(watched, plan, window.width), _facts(watched, plan, now), *_result(watched), Text()]
-    recent = _recent(watched, max(0, min(RECENT_SHOWN_MAX, (window.height - len(head) - 4) // 3)))
+    recent = _recent(watched, plan, max(0, min(RECENT_SHOWN_MAX, (window.height - len(head) - 4) // 3)))
     rows_max = max(1, window.height - len(head) - len(recent) - 2)
     miners = _miners(watched, plan)
     first = max(0, min(window.first, len(miners) - rows_max))
@@ -155,15 +155,17 @@ def _table(watched: Watched, plan: CyclePlanned, miners: list[RosterEntry], widt
     """The names of the columns, then a line for each of these miners."""
     cells = [[watched.progress.cells.get((it.uid, env), Cell()) for env in plan.environments] for it in miners]
     weights = _weights(watched)
-    taken = 6 + (9 if weights else 0)
-    narrowest = [max(CELL_MIN, *(len(_told(row[place])) for row in cells)) for place in range(len(plan.environments))]
+    taken = 6 + (10 if weights else 0)
+    narrowest = [
+        max([CELL_MIN, *(len(_told(row[place])) for row in cells)]) for place in range(len(plan.environments))
+    ]
     name_width = max(NAME_MIN, min(NAME_MAX, width - taken - sum(narrowest) - GAP * len(narrowest)))
     widths = _widths(plan.environments, narrowest, width - taken - name_width)
     hidden = len(plan.environments) - len(widths)
     head = Text(f"{'uid':>5} {'miner':<{name_width}}", style="dim")
     for env, room in zip(plan.environments, widths, strict=False):
         head.append(f"{'':{GAP}}{_fit(short(env), room):>{room}}")
-    head.append(f"{'weight':>9}" if weights else "").append(f" +{hidden}" if hidden else "")
+    head.append(f"{'weight':>10}" if weights else "").append(f" +{hidden}" if hidden else "")
     return [head, *(_row(it, row, widths, name_width, weights) for it, row in zip(miners, cells, strict=True))]
 
 
@@ -203,7 +205,7 @@ def _row(miner: RosterEntry, cells: list[Cell], widths: list[int], name_width: i
         if forfeits:
             text.append(f" {forfeits}", style="red")
     if weights:
-        text.append(f"{weights.get(miner.uid, ''):>9}", style="cyan")
+        text.append(f"{weights.get(miner.uid, ''):>10}", style="cyan")
     return text
 
 
@@ -212,17 +214,18 @@ def _told(cell: Cell) -> str:
     return f"{cell.successful}/{cell.done} -{cell.forfeited}" if cell.forfeited else f"{cell.successful}/{cell.done}"
 
 
-def _recent(watched: Watched, count: int) -> list[Text]:
+def _recent(watched: Watched, plan: CyclePlanned, count: int) -> list[Text]:
     if not count or not watched.recent:
         return []
     newest = [recorded for recorded, _ in zip(watched.recent, range(count), strict=False)]
-    return [Text(), *(_outcome(recorded) for recorded in newest)]
+    name_width = max((len(short(env)) for env in plan.environments), default=0)
+    return [Text(), *(_outcome(recorded, name_width) for recorded in newest)]
 
 
-def _outcome(recorded: RecordedEvent[EpisodeOutcome]) -> Text:
+def _outcome(recorded: RecordedEvent[EpisodeOutcome], name_width: int) -> Text:
     event = recorded.event
     text = Text(f"{recorded.time:%H:%M:%S} ", style="dim")
-    text.append(f"{event.uid:>5} {short(event.env)} {event.index:<4} ")
+    text.append(f"{event.uid:>5} {short(event.env):<{name_width}} {event.index:>4}  ")
     if isinstance(event, EpisodeCompleted):
         how, style = ("success", "green") if event.success else ("no success", "")
         return text.append(how, style=style).append(

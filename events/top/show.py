@@ -30,7 +30,7 @@ async def show(source: Source, console: Console) -> None:
     Raises:
         ForPeople: as `Source.follow`.
     """
-    if console.is_terminal:
+    if console.is_terminal and not console.is_dumb_terminal:
         await _Shown(source, console).run()
     else:
         await _report(source, console)

@@ -51,6 +51,10 @@ def test_the_newest_outcomes_stand_above_older_ones() -> None:
     assert "success, 80 steps" in lines[newest + 1]
 
 
+def test_a_cycle_without_miners_has_no_rows() -> None:
+    assert shown([facts.planned(uids=())])[-1].startswith("all 0 miners")
+
+
 @pytest.mark.parametrize("width", [20, 40, 64, 80, 120, 200])
 @pytest.mark.parametrize("height", [8, 12, 24, 60])
 def test_nothing_is_wider_or_higher_than_the_terminal(width: int, height: int) -> None:
