@@ -25,6 +25,7 @@ from tests.fixtures.link import Link
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.ports import free_port
 from tests.fixtures.projecting import write
+from tests.fixtures.terminals import terminal
 
 CYCLE = large_cycle(1, miners=5, environments=2, episodes=4)
 HALF = len(CYCLE) // 2
@@ -121,6 +122,16 @@ async def test_it_goes_on_with_an_api_that_was_restarted(
             await assert_as_in(read_side.log, watched)
         stop.set()
         await running
+
+
+async def test_the_command_shows_an_api(api: Api, read_side: Written) -> None:
+    await begin(read_side, CYCLE[:HALF])
+    with terminal("top", "--api-url", f"{api.base_url}/") as it:
+        await asyncio.to_thread(it.until, f"cycle 1 running   ● {api.base_url}")
+        await write(read_side.log, *CYCLE[HALF:])
+        await asyncio.to_thread(it.until, "cycle 1 weights computed")
+        it.press(b"q")
+        assert await asyncio.to_thread(it.ends) == 0
 
 
 async def answers(session: aiohttp.ClientSession, port: int) -> bool:
