@@ -11,8 +11,6 @@ from events.cycles import EpisodeTerms
 from events.event import Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, EnvId, EpisodeKey, Seed
 
-WITNESSES_MAX = 8
-
 
 class EpisodeTask(Value):
     """Run this episode and append its outcome. Self-contained: a worker needs nothing else.
@@ -63,9 +61,6 @@ class CheckTask(Value):
     uid: UidField
     hotkey: HotkeyField
     endpoint: Annotated[Text, Field(repr=False)]
-    witnesses: Annotated[tuple[Text, ...], Field(max_length=WITNESSES_MAX, repr=False)]
-    """Endpoints of other miners that completed episodes of the cycle: who can be connected to shows that it is not
-    our own network where the miner's cannot."""
     repo: Text
     revision: Text
     probes: tuple[ProbeTask, ...]

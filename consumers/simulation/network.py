@@ -38,19 +38,16 @@ Witness = tuple[str, int]
 class OwnNetwork:
     """One per worker process. Remembers who answered, and asks a few of them when somebody else does not."""
 
-    def __init__(
-        self, *, allow_private: bool, lately_s: float = LATELY_S, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, allow_private: bool, clock: Callable[[], float] = time.monotonic) -> None:
         """`allow_private`: see `sim.http.addresses.refusal`, which holds here too. `clock`: seconds, monotonic."""
         self._create_socket = socket_factory(allow_private=allow_private)
-        self._lately_s = lately_s
         self._clock = clock
         self._answered: OrderedDict[Witness, float] = OrderedDict()
         self._asked: dict[Witness, tuple[float, asyncio.Task[bool]]] = {}
         self._rng = random.Random()
 
     def answered(self, endpoint: str) -> None:
-        """A connection to this endpoint was made just now, by this process or by one that it believes."""
+        """A connection to this endpoint was made just now."""
         witness = _witness(endpoint)
         self._answered[witness] = self._clock()
         self._answered.move_to_end(witness)
@@ -80,7 +77,7 @@ class OwnNetwork:
 
     def _forget(self) -> None:
         now_s = self._clock()
-        for witness in [it for it, when_s in self._answered.items() if now_s - when_s > self._lately_s]:
+        for witness in [it for it, when_s in self._answered.items() if now_s - when_s > LATELY_S]:
             del self._answered[witness]
         for witness in [it for it, (when_s, _) in self._asked.items() if now_s - when_s > FRESH_S]:
             del self._asked[witness]

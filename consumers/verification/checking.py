@@ -31,9 +31,6 @@ from sim.record import decode_record
 from sim.stage import SimulationThread
 from sim.trace import action_digest
 
-WITNESSES_KEPT_S = 3600.0
-"""As long as a check may take, and longer than an evaluation keeps them: what has gone silent since blames nobody."""
-
 Choose = Callable[[], Awaitable[Sandbox | NoSandbox]]
 
 
@@ -69,7 +66,7 @@ class Checker:
         self._allow_private = allow_private_endpoints
         self._endpoint_retry_s = endpoint_retry_s
         self._stuck_s = stuck_s
-        self._own_network = OwnNetwork(allow_private=allow_private_endpoints, lately_s=WITNESSES_KEPT_S)
+        self._own_network = OwnNetwork(allow_private=allow_private_endpoints)
         self.stuck = asyncio.Event()
         """Set when the simulation thread no longer answers: only another process can go on."""
 
@@ -112,8 +109,6 @@ class Checker:
     async def _checked(
         self, task: CheckTask, sandbox: Sandbox, snapshot: RepositorySnapshot, probes: list[Probed], left_s: float
     ) -> Finding:
-        for witness in task.witnesses:  # a verifier calls few endpoints, and might know of none that answers
-            self._own_network.answered(witness)
         endpoint = Endpoint(
             task.endpoint,
             own_network=self._own_network,

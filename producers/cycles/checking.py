@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
 
 from events.cycles import CyclePlanned, CycleSeeded
 from events.draws import PROBES_PER_SAMPLE, Candidate, Probe, comparison_seed, probes
@@ -14,7 +12,7 @@ from events.envelope import Clock, RecordedEvent
 from events.ids import Uid
 from events.queue import QueueFull, TaskQueue
 from events.seeds import SeedMaterial
-from events.tasks import WITNESSES_MAX, CheckTask, ProbeTask
+from events.tasks import CheckTask, ProbeTask
 from events.verification import VerificationTerms
 from producers.cycles.dispatch import FULL_WAIT_S
 from producers.cycles.recordings import Recordings
@@ -33,17 +31,12 @@ class CheckTasks:
         seeded: RecordedEvent[CycleSeeded],
         material: SeedMaterial,
         endpoints: Mapping[Uid, str],
-        completed: AbstractSet[Uid],
     ) -> None:
-        """`endpoints`: base URL of each miner's policy server, opened where it was sealed.
-
-        `completed`: who completed an episode of the cycle, and so was there.
-        """
+        """`endpoints`: base URL of each miner's policy server, opened where it was sealed."""
         self._plan = plan
         self._seeded = seeded
         self._material = material
         self._endpoints = endpoints
-        self._completed = sorted(completed)
         self._commitments = {entry.uid: entry.commitment for entry in plan.event.roster}
 
     def probes(self, candidate: Candidate, recordings: Recordings) -> tuple[ProbeTask, ...]:
@@ -64,7 +57,6 @@ class CheckTasks:
             uid=candidate.uid,
             hotkey=candidate.hotkey,
             endpoint=self._endpoints[candidate.uid],
-            witnesses=self._witnesses(candidate),
             repo=commitment.repo,
             revision=commitment.revision,
             probes=probes,
@@ -82,13 +74,6 @@ class CheckTasks:
         terms = self._plan.event.verification
         assert terms is not None, "a cycle without terms checks nobody"
         return terms
-
-    def _witnesses(self, candidate: Candidate) -> tuple[str, ...]:
-        """Some of the others, in no order that anybody could arrange."""
-        others = [uid for uid in self._completed if uid != candidate.uid]
-        seed = comparison_seed(self._material, candidate)
-        drawn = random.Random(seed).sample(others, min(len(others), WITNESSES_MAX))
-        return tuple(self._endpoints[uid] for uid in drawn)
 
     def _probe(self, probe: Probe, recordings: Recordings) -> ProbeTask:
         it, attempt = probe.recording, recordings[probe.recording]

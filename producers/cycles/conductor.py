@@ -235,8 +235,7 @@ class _Conductor:
             assert material is not None
             where = doors.opened(plan.event, self._settings.endpoint_key)
             recordings = await read_recordings(self._log, plan.event)
-            completed = {each.uid for each in recordings}
-            tasks = CheckTasks(plan, seeded, material, where, completed)
+            tasks = CheckTasks(plan, seeded, material, where)
             self._checking = CheckDispatch(self._state, tasks, recordings, self._queue, self._clock)
         return self._checking
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -354,37 +353,6 @@ async def test_an_endpoint_that_gives_no_valid_action_fails(
     assert event.reason is FailureReason.ENDPOINT_FAILED
     assert said in event.detail
     assert served.url not in event.detail
-
-
-@contextmanager
-def unheard() -> Iterator[str]:
-    """An endpoint from which nothing comes back, not even a refusal, as behind a firewall."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as callers:
-        for _ in range(3):  # whose calls fill its queue
-            caller = callers.enter_context(socket.socket())
-            caller.setblocking(False)
-            caller.connect_ex(full.getsockname())
-        yield f"http://127.0.0.1:{full.getsockname()[1]}"
-
-
-async def test_who_hides_from_a_verifier_that_knows_nobody_else_fails(place: Place, episodes: list[Recorded]) -> None:
-    await keep(place.bus, episodes)
-    with unheard() as url, socket.create_server(("127.0.0.2", 0)) as other:
-        witness = f"http://127.0.0.2:{other.getsockname()[1]}"
-        event = await checked(place, task_of(episodes, url).model_copy(update={"witnesses": (witness,)}))
-    assert isinstance(event, VerificationFailed), event
-    assert event.reason is FailureReason.ENDPOINT_FAILED
-    assert "1 of 1 policies that answered lately" in event.detail
-    assert witness not in event.detail
-
-
-async def test_who_cannot_be_reached_while_nobody_can_is_not_blamed(place: Place, episodes: list[Recorded]) -> None:
-    await keep(place.bus, episodes)
-    with unheard() as url:
-        gone = ("http://127.0.0.2:9",)
-        event = await checked(place, task_of(episodes, url).model_copy(update={"witnesses": gone}))
-    assert isinstance(event, VerificationInconclusive), event
-    assert event.reason is InconclusiveReason.OUR_NETWORK
 
 
 async def test_a_check_that_takes_too_long_says_nothing_about_the_miner(

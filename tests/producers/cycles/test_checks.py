@@ -144,8 +144,7 @@ async def test_the_probes_of_a_task_are_those_that_everybody_can_derive() -> Non
     assert {(it.env, it.index, it.uid): it.steps for it in recordings} == {
         key: facts.completed(it.key, success=it.uid == 0).steps for key, it in outcomes.items()
     }
-    where, completed = endpoints(plan.event, None), {Uid(0), Uid(1)}
-    tasks = CheckTasks(plan, seeded, MATERIAL, where, completed)  # type: ignore[arg-type]
+    tasks = CheckTasks(plan, seeded, MATERIAL, endpoints(plan.event, None))  # type: ignore[arg-type]
     candidate = Candidate(Uid(1), facts.hotkey(1))
     task = tasks.task(candidate, tasks.probes(candidate, recordings), 12.5)
     expected = probes(MATERIAL, candidate, recordings, PROBES_PER_SAMPLE * terms.samples)
@@ -158,7 +157,6 @@ async def test_the_probes_of_a_task_are_those_that_everybody_can_derive() -> Non
         assert probe.seed == MATERIAL.seed(probe.env, probe.index)
         assert probe.attempt == 1
     assert (task.endpoint, task.repo, task.revision) == ("http://127.0.0.1:9001", "user/policy-1", "0123abcd")
-    assert task.witnesses == ("http://127.0.0.1:9000",)
     assert (task.samples, task.tolerance, task.within_s) == (terms.samples, terms.tolerance, 12.5)
     assert (task.cause, task.correlation) == (seeded.id, plan.envelope.correlation)
 
