@@ -18,6 +18,7 @@ from aiohttp import web
 from consumers.verification import verifier as process
 from consumers.verification.fetcher import Fetcher
 from consumers.verification.repository import Repositories
+from consumers.verification.sandbox.namespaces import probe
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 from consumers.verification.verifier import VerifierSettings, run_verifier
 from events import frames, subjects
@@ -102,6 +103,15 @@ class Place:
     async def checks_held(self) -> int:
         info = await self.bus.connection.api(f"CONSUMER.INFO.{TASKS}.{VERIFIERS}")
         return int(info["num_ack_pending"])
+
+
+@pytest.fixture
+async def sandbox() -> Sandbox:
+    """The one that a verifier finds where there is no Docker engine."""
+    found = await probe()
+    if isinstance(found, NoSandbox):
+        pytest.skip(found.reason)
+    return found
 
 
 @pytest.fixture
@@ -393,6 +403,27 @@ class Gate:
         await self.opened.wait()
 
 
+async def test_a_miner_that_draws_its_check_out_keeps_nobody_waiting(
+    place: Place, honest: Served, episodes: list[Recorded]
+) -> None:
+    await keep(place.bus, episodes)
+    gate = Gate()
+    async with serving(place.committed, gate) as slow, verifying(place.settings()):
+        await place.bus.queue.put([task_of(episodes, slow.url)])
+        await asyncio.wait_for(gate.reached.wait(), 60)
+        other = task_of(episodes, honest.url).model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})
+        await place.bus.queue.put([other])
+
+        async def is_checked() -> bool:
+            return await place.bus.log.last(subjects.verification(other.cycle, other.uid)) is not None
+
+        await eventually(is_checked)
+        assert await place.outcome() is None
+        gate.opened.set()
+        await eventually(place.bus.is_empty)
+    assert len(await place.bus.facts()) == 2
+
+
 @asynccontextmanager
 async def kinitro(place: Place, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Started by its command line, killed at the end if it still runs."""
@@ -465,18 +496,25 @@ async def test_kill_9_while_the_code_runs_leaves_no_sandbox(place: Place, episod
     assert await place.bus.facts() == []
 
 
-async def test_sigterm_hands_the_check_back_at_once(place: Place, episodes: list[Recorded]) -> None:
+async def test_sigterm_hands_all_checks_back_at_once(place: Place, episodes: list[Recorded]) -> None:
     gate = Gate()
     await keep(place.bus, episodes)
     async with serving(place.committed, gate) as served:
         async with verifier_process(place, "verifier-1", LONG_LEASE_S) as asked_to_stop:
-            it = task_of(episodes, served.url)
-            await place.bus.queue.put([it])
+            one = task_of(episodes, served.url)
+            both = [one, one.model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})]
+            await place.bus.queue.put(both)
             await gate.reached.wait()
+
+            async def are_held() -> bool:
+                return await place.checks_held() == len(both)
+
+            await eventually(are_held)
             asked_to_stop.send_signal(signal.SIGTERM)
             assert await asked_to_stop.wait() == 0
         assert await place.bus.facts() == []
         gate.opened.set()
         verifiers = await place.bus.connection.client.jetstream().pull_subscribe_bind(durable=VERIFIERS, stream=TASKS)
-        [message] = await verifiers.fetch(1, timeout=60)
-    assert CheckTask.model_validate_json(message.data) == it
+        messages = [(await verifiers.fetch(1, timeout=60))[0] for _ in both]
+    returned = [CheckTask.model_validate_json(message.data) for message in messages]
+    assert sorted(returned, key=lambda it: it.uid) == both
