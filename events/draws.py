@@ -11,10 +11,10 @@
                          modulo the steps that were recorded
     seed of a comparison = first 8 bytes, as above, of SHA-256(`kinitro/verification-comparison/1` 00 material miner)
 
-A miner is checked where its draw is below `rate` x 2^64, rounded down. Its probes are taken in ascending order of
-rank, one of its own episodes and one of another miner's in turn, until there are no more of either. Nobody knows the
-secret before the cycle is sealed, so nobody knows who is checked; afterwards everybody can tell whether the draw was
-kept to.
+A miner is checked where its draw is below `rate` x 2^64, rounded down, or where it stands suspended. Its probes are
+taken in ascending order of rank, one of its own episodes and one of another miner's in turn, until there are no more
+of either. Nobody knows the secret before the cycle is sealed, so nobody knows who is checked; afterwards everybody
+can tell whether the draw was kept to.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from fractions import Fraction
 from heapq import nsmallest
 from itertools import chain, zip_longest
 
+from events.cycles import CyclePlanned
 from events.ids import EnvId, Hotkey, Uid
 from events.seeds import SeedMaterial
 
@@ -79,6 +80,16 @@ def is_drawn(material: SeedMaterial, candidate: Candidate, rate: Decimal) -> boo
 def drawn(material: SeedMaterial, candidates: Iterable[Candidate], rate: Decimal) -> tuple[Candidate, ...]:
     """Who is checked, by uid. Each is drawn for itself: who else is there changes nothing."""
     return tuple(sorted((each for each in candidates if is_drawn(material, each, rate)), key=lambda each: each.uid))
+
+
+def to_be_checked(plan: CyclePlanned, material: SeedMaterial) -> tuple[Candidate, ...]:
+    """The miners of the plan that are drawn, and those that are suspended, by uid."""
+    terms = plan.verification
+    if terms is None:
+        return ()
+    suspended = {each.uid for each in terms.suspended}
+    candidates = sorted((Candidate(it.uid, it.hotkey) for it in plan.roster), key=lambda each: each.uid)
+    return tuple(it for it in candidates if it.uid in suspended or is_drawn(material, it, terms.rate))
 
 
 def probes(

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import numpy as np
 
-from consumers.scoring.drawn import material_of, to_be_checked
+from consumers.scoring.drawn import material_of
 from consumers.verification.probes import Sampled
 from consumers.verification.verdict import Failed, compared_actions, found
 from events.cycles import CyclePlanned
-from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, comparison_seed, probes
+from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, comparison_seed, probes, to_be_checked
 from events.episodes import EpisodeCompleted, EpisodeOutcome
 from events.ids import Uid
 from events.verification import (
@@ -82,7 +82,8 @@ def checks_of(
 ) -> list[VerificationOutcome]:
     """One for each miner that is to be checked, by uid: all pass but these."""
     checks: list[VerificationOutcome] = []
-    for uid in sorted(to_be_checked(plan, facts.seeded(plan.cycle), facts.SECRET.hex())):
+    material = material_of(facts.seeded(plan.cycle), facts.SECRET.hex())
+    for uid in (each.uid for each in to_be_checked(plan, material)):
         if uid in inconclusive:
             reason = InconclusiveReason.NO_SANDBOX
             checks.append(facts.verification_inconclusive(plan.cycle, uid, reason=reason))

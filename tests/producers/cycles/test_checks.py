@@ -9,7 +9,7 @@ import pytest
 
 from events.codec import decode, draft
 from events.cycles import CyclePlanned
-from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, drawn, probes
+from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, drawn, probes, to_be_checked
 from events.envelope import begin
 from events.event import Event
 from events.ids import Uid
@@ -19,7 +19,6 @@ from events.rules import ScoringRules
 from events.seeds import SeedMaterial
 from events.verification import VerificationTerms
 from producers.cycles.checking import CheckTasks
-from producers.cycles.checks import to_be_checked
 from producers.cycles.recordings import read_recordings
 from producers.cycles.state import CycleState, Step, next_step
 from producers.cycles.tasks import endpoints
