@@ -93,3 +93,12 @@ async def test_an_episode_that_ends_earlier_than_recorded_is_ours() -> None:
         _, actions = await recorded(it, stage)
         with pytest.raises(SimulationFailed, match="ends after 12 steps, and recorded were 24"):
             await play(it, np.concatenate([actions, actions]), 20, stage)
+
+
+async def test_it_tells_the_track_so_far() -> None:
+    it = spec("metaworld/reach-v3", "state/1")
+    async with SimulationThread() as stage:
+        result = await run_episode(it, Watching(), stage)
+        played = await play(it, decode_trace(result.trace), 7, stage)
+    assert played.track.rewards == result.track.rewards[:7]
+    assert played.track.checkpoints == result.track.checkpoints[:1]
