@@ -50,6 +50,9 @@ class ProbeTask(Value):
     action_digest: Hex256
     """Of its recording (`events.traces`)."""
     step: Annotated[int, Field(ge=0)]
+    versions: dict[str, str]
+    machine: Text
+    """Where it was run, and with what (`events.episodes.Evidence`)."""
 
 
 class CheckTask(Value):
@@ -63,6 +66,8 @@ class CheckTask(Value):
     endpoint: Annotated[Text, Field(repr=False)]
     repo: Text
     revision: Text
+    environments: tuple[EnvId, ...]
+    """All of the cycle."""
     probes: tuple[ProbeTask, ...]
     """In the order in which they are to be taken. There are more than samples, as a recording may be gone."""
     samples: Annotated[int, Field(ge=1)]

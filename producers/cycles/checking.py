@@ -54,6 +54,7 @@ class CheckTasks:
             endpoint=self._endpoints[candidate.uid],
             repo=commitment.repo,
             revision=commitment.revision,
+            environments=self._plan.event.environments,
             probes=probes,
             samples=self._terms.samples,
             tolerance=self._terms.tolerance,
@@ -80,6 +81,8 @@ class CheckTasks:
             attempt=attempt.number,
             action_digest=attempt.action_digest.hex(),
             step=probe.step,
+            versions=dict(attempt.ran_on.versions),
+            machine=attempt.ran_on.machine,
         )
 
 

@@ -21,6 +21,7 @@ from aiohttp import web
 
 from consumers.simulation.network import OwnNetwork
 from consumers.verification import committed as asking
+from consumers.verification import committed_code
 from consumers.verification import served as serving_side
 from consumers.verification.check import check
 from consumers.verification.limits import sandbox_limits
@@ -258,7 +259,7 @@ async def test_slow_code_has_a_second_chance_and_then_fails_with_the_limit(
 async def test_code_that_delays_every_answer_a_little_fails_too(
     pool: list[Probed], sandbox: Sandbox, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "code_allowance_s", lambda acts: 0.05 * acts)
+    monkeypatch.setattr(committed_code, "code_allowance_s", lambda acts: 0.05 * acts)
     code = repository(
         "import time\n"
         "class Policy:\n    def reset(self, task_config): pass\n"

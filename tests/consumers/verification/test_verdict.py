@@ -31,7 +31,7 @@ def actions(seed: int, *, repeats: int = 1, noise: float = 0.0, factor: float = 
 
 
 def said(committed: Runs, served: Runs, *, seeded: bool = False) -> ComparedActions:
-    samples = [Sampled(Uid(n), EnvId("metaworld/reach-v3"), n, 3 * n) for n in range(3)]
+    samples = [(Sampled(Uid(n), EnvId("metaworld/reach-v3"), n, 3 * n), None) for n in range(3)]
     return compared_actions(samples, committed, served, tolerance=TOLERANCE, seed=7, seeded=seeded)
 
 

@@ -18,6 +18,7 @@ from aiohttp import web
 from consumers.verification import verifier as process
 from consumers.verification.fetcher import Fetcher
 from consumers.verification.repository import Repositories
+from consumers.verification.sandbox.namespaces import probe
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 from consumers.verification.verifier import VerifierSettings, run_verifier
 from events import frames, subjects
@@ -38,6 +39,7 @@ from events.verification import (
 )
 from sim.record import Record, encode_record
 from sim.stage import SimulationThread
+from sim.versions import machine, versions
 from tests.consumers.conftest import LEASE_S, LONG_LEASE_S, ROOT, Bus
 from tests.consumers.verification.deployed import Served, files_of, serving, write_perceptron
 from tests.consumers.verification.hub import Hub, Revision, answering, commit_id, refused
@@ -105,6 +107,15 @@ class Place:
 
 
 @pytest.fixture
+async def sandbox() -> Sandbox:
+    """The kind that a verifier finds by itself here."""
+    found = await probe()
+    if isinstance(found, NoSandbox):
+        pytest.skip(found.reason)
+    return found
+
+
+@pytest.fixture
 async def place(bus: Bus, hub: Hub, tmp_path: Path, sandbox: Sandbox) -> Place:
     """With an honest miner's repository in it."""
     place = Place(bus, hub, tmp_path)
@@ -126,6 +137,8 @@ def task_of(
             attempt=1,
             action_digest=each.result.physics.action_digest,
             step=3 + number,
+            versions=versions(),
+            machine=machine(),
         )
         for number, each in enumerate(episodes)
     )
