@@ -20,8 +20,11 @@ def evaluation_of(task: CheckTask, probe: ProbeTask, record: Record, played: Pla
 def _undecided(task: CheckTask, probe: ProbeTask, record: Record, played: Played) -> Undecided | None:
     if probe.versions != versions():
         return Undecided.OTHER_VERSIONS
-    if find_profile(task.terms.observation_profile).cameras and probe.machine != machine():
-        return Undecided.OTHER_MACHINE  # pictures are drawn by other code there
+    if find_profile(task.terms.observation_profile).cameras:
+        if probe.machine != machine():
+            return Undecided.OTHER_MACHINE  # pictures are drawn by other code there
+        if not played.track.pictures or record.track.pictures != played.track.pictures:
+            return Undecided.OTHER_OBSERVATIONS
     rewards, checkpoints = record.track.rewards, record.track.checkpoints
     agreed = (rewards[: probe.step], checkpoints[: 1 + probe.step // CHECKPOINT_STEPS])
     if agreed != (played.track.rewards, played.track.checkpoints):

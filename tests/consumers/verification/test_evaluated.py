@@ -310,7 +310,7 @@ async def test_code_that_does_not_repeat_itself_decides_nothing(
         ({}, None),
         ({"machine": "aarch64, another"}, None),
         ({"machine": "aarch64, another", "terms": CAMERAS}, Undecided.OTHER_MACHINE),
-        ({"terms": CAMERAS}, None),
+        ({"terms": CAMERAS}, Undecided.OTHER_OBSERVATIONS),
         ({"versions": {**versions(), "mujoco": "0"}}, Undecided.OTHER_VERSIONS),
         ({"track": Track((0.5,) * STEPS, ("0" * 16,))}, Undecided.OTHER_OBSERVATIONS),
     ],
