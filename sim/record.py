@@ -8,7 +8,8 @@ Record bytes, version 1: a zlib stream of
     checkpoints  (1 + steps // 25) x the first 8 bytes of a state's SHA-256
 
 The head says how long each part is, and the digest of the first pictures, where there were any. It never holds the
-seed or the policy's endpoint. Numbers of physics hardly compress: zlib takes 5-30% off, in 0.1 ms; the head it halves.
+seed or the policy's endpoint. Numbers of physics hardly compress: zlib takes 5-30% off, in 0.1 ms; the head it
+halves.
 """
 
 from __future__ import annotations
