@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from events.cycles import EpisodeTerms
+from events.draws import WITNESSES_MAX
 from events.event import Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, EnvId, EpisodeKey, Seed
 
@@ -64,6 +65,8 @@ class CheckTask(Value):
     uid: UidField
     hotkey: HotkeyField
     endpoint: Annotated[Text, Field(repr=False)]
+    witnesses: Annotated[tuple[Text, ...], Field(repr=False, max_length=WITNESSES_MAX)]
+    """Endpoints of other miners: where the miner's is silent, a connection to one shows that our network works."""
     repo: Text
     revision: Text
     environments: tuple[EnvId, ...]

@@ -114,6 +114,7 @@ class Checker:
             task.endpoint,
             own_network=self._own_network,
             allow_private=self._allow_private,
+            witnesses=task.witnesses,
             retry_s=self._endpoint_retry_s,
         )
         terms = CheckTerms(

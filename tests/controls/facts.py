@@ -332,6 +332,7 @@ def check_task(cycle: int = 1, uid: int = 0) -> CheckTask:
         uid=Uid(uid),
         hotkey=hotkey(uid),
         endpoint=f"http://127.0.0.1:{9000 + uid}",
+        witnesses=(f"http://127.0.0.1:{9001 + uid}",),
         repo=f"user/policy-{uid}",
         revision="0123abcd",
         environments=(REACH, PUSH),

@@ -156,6 +156,7 @@ async def test_the_probes_of_a_task_are_those_that_everybody_can_derive() -> Non
         assert probe.seed == MATERIAL.seed(probe.env, probe.index)
         assert probe.attempt == 1
     assert (task.endpoint, task.repo, task.revision) == ("http://127.0.0.1:9001", "user/policy-1", "0123abcd")
+    assert set(task.witnesses) == {"http://127.0.0.1:9000", "http://127.0.0.1:9002"}
     assert (task.samples, task.tolerance, task.within_s) == (terms.samples, terms.tolerance, 12.5)
     assert (task.cause, task.correlation) == (seeded.id, plan.envelope.correlation)
 
