@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from events.cycles import CyclePlanned, CycleSeeded
-from events.draws import PROBES_PER_SAMPLE, Candidate, Probe, comparison_seed, probes
+from events.draws import PROBES_PER_SAMPLE, Candidate, Probe, comparison_seed, probes, witnesses
 from events.envelope import Clock, RecordedEvent
 from events.ids import Uid
 from events.queue import QueueFull, TaskQueue
@@ -57,8 +57,10 @@ class CheckTasks:
             uid=candidate.uid,
             hotkey=candidate.hotkey,
             endpoint=self._endpoints[candidate.uid],
+            witnesses=tuple(self._endpoints[uid] for uid in witnesses(self._material, candidate, self._endpoints)),
             repo=commitment.repo,
             revision=commitment.revision,
+            environments=self._plan.event.environments,
             probes=probes,
             samples=self._terms.samples,
             tolerance=self._terms.tolerance,
@@ -85,6 +87,8 @@ class CheckTasks:
             attempt=attempt.number,
             action_digest=attempt.action_digest.hex(),
             step=probe.step,
+            versions=dict(attempt.ran_on.versions),
+            machine=attempt.ran_on.machine,
         )
 
 

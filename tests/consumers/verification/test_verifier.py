@@ -33,12 +33,15 @@ from events.traces import TraceStore
 from events.verification import (
     FailureReason,
     InconclusiveReason,
+    Undecided,
     VerificationFailed,
     VerificationInconclusive,
     VerificationPassed,
 )
 from sim.record import Record, encode_record
 from sim.stage import SimulationThread
+from sim.trace import decode_trace
+from sim.versions import machine, versions
 from tests.consumers.conftest import LEASE_S, LONG_LEASE_S, ROOT, Bus
 from tests.consumers.verification.deployed import Served, files_of, serving, write_perceptron
 from tests.consumers.verification.hub import Hub, Revision, answering, commit_id, refused
@@ -136,6 +139,8 @@ def task_of(
             attempt=1,
             action_digest=each.result.physics.action_digest,
             step=3 + number,
+            versions=versions(),
+            machine=machine(),
         )
         for number, each in enumerate(episodes)
     )
@@ -221,6 +226,46 @@ async def test_cameras_are_drawn_for_both_sides(place: Place, honest: Served) ->
     event = await checked(place, task_of(seen, honest.url, terms=CAMERAS))
     assert isinstance(event, VerificationPassed), event
     assert all(b'"corner2"' in body for body in honest.acts)
+
+
+async def test_what_was_done_in_the_evaluation_counts(place: Place, honest: Served, episodes: list[Recorded]) -> None:
+    own = [replace(each, uid=facts.check_task().uid) for each in episodes]
+    await keep(place.bus, own)
+    event = await checked(place, task_of(own, honest.url))
+    assert isinstance(event, VerificationFailed), event
+    assert event.reason is FailureReason.EVALUATION_DIFFERS
+    assert event.compared is not None
+    for sample, recording in zip(event.compared.samples, own, strict=False):
+        assert sample.evaluated is not None
+        assert sample.evaluated.given == tuple(decode_trace(recording.result.trace)[sample.step].tolist())
+
+
+@pytest.mark.camera
+@pytest.mark.parametrize(
+    ("there", "pictures", "expected"),
+    [
+        (machine(), None, None),
+        ("x86_64, another", None, Undecided.OTHER_MACHINE),
+        (machine(), "0123456789abcdef", Undecided.OTHER_OBSERVATIONS),
+        (machine(), "", Undecided.OTHER_OBSERVATIONS),
+    ],
+)
+async def test_where_pictures_may_be_others_nothing_is_held_against_the_miner(
+    there: str, pictures: str | None, expected: Undecided | None, place: Place, honest: Served
+) -> None:
+    async with SimulationThread() as stage:
+        seen = replace(await recorded(0, stage, CAMERAS), uid=facts.check_task().uid)
+    if pictures is not None:
+        track = replace(seen.result.track, pictures=pictures)
+        seen = replace(seen, result=replace(seen.result, track=track))
+    await keep(place.bus, [seen])
+    it = task_of([seen], honest.url, terms=CAMERAS)
+    it = it.model_copy(update={"probes": (it.probes[0].model_copy(update={"machine": there}),)})
+    event = await checked(place, it)
+    assert isinstance(event, VerificationPassed if expected else VerificationFailed), event
+    assert event.compared is not None
+    assert event.compared.samples[0].evaluated is not None
+    assert event.compared.samples[0].evaluated.undecided is expected
 
 
 async def test_a_later_probe_takes_the_place_of_a_recording_that_is_gone(
