@@ -14,7 +14,7 @@ import typer
 
 from consumers.simulation.executor import run_executor
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
-from consumers.verification.options import HubOptions
+from consumers.verification.options import CommittedCodeOptions
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
 from events.streams import ACK_WAIT_S, TraceLimits
 from events.verification_options import VerificationOptions
@@ -69,7 +69,7 @@ def executor(
     log: LogOptions,
     settings: ExecutorOptions,
     verification: VerificationOptions,
-    hub: HubOptions,
+    code: CommittedCodeOptions,
     process: ProcessOptions,
 ) -> None:
     """Run simulation workers: tasks in, episode outcomes out."""
@@ -79,7 +79,7 @@ def executor(
             at = replace(log, nats_url=url)
             async with open_log(context.obj, at, "executor"):
                 pass  # a server that does not answer is told once, not by every worker
-            os.environ.update(environment(at, settings, verification, hub, process))
+            os.environ.update(environment(at, settings, verification, code, process))
             program = (sys.executable, sys.argv[0])
             await run_executor(
                 (*program, "worker"),
