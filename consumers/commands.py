@@ -75,6 +75,8 @@ def executor(
     """Run simulation workers: tasks in, episode outcomes out."""
 
     async def main(stop: asyncio.Event) -> None:
+        if verification.verification:
+            code.check()
         async with context.obj.nats(log.nats_url) as url:
             at = replace(log, nats_url=url)
             async with open_log(context.obj, at, "executor"):

@@ -12,6 +12,7 @@ from api.together.roles import Group, check_free, check_servers, scheduling, var
 from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
+from consumers.verification.options import CommittedCodeOptions
 from events.cli import LogOptions, ProcessOptions, options, run
 from events.verification_options import VerificationOptions
 from producers.options import CycleOptions, NetworkOptions
@@ -30,6 +31,7 @@ def backend(
     cycles: CycleOptions,
     scoring: ScoringOptions,
     verification: VerificationOptions,
+    code: CommittedCodeOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
     executor: ExecutorOptions,
@@ -39,6 +41,8 @@ def backend(
 
     async def main(stop: asyncio.Event) -> None:
         scheduling(context.obj, network, cycles, scoring, verification).check()
+        if verification.verification:
+            code.check()
         signing.key(context.obj.home)
         anchoring.chain(network.network, network.netuid, network.chain_endpoint)
         check_free(address)
@@ -49,7 +53,7 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, verification, signing, anchoring, executor, process)
+            settings = (address, network, cycles, scoring, verification, code, signing, anchoring, executor, process)
             group = Group(variables(context.obj, *urls, *settings))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name))

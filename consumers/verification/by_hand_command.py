@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,7 @@ from consumers.verification.verdict import Failed, Finding, Inconclusive, Passed
 from events.cli import FAILED, Misused, options, run_once
 from events.display import console
 from events.verification import SAMPLES_MAX, CheckedSample, ComparedActions, Method
-from events.verification_options import VerificationOptions
+from events.verification_options import VerificationOptions, tolerance_of
 from sim.suite import DEFAULT_ENVIRONMENTS, find
 from sim.versions import PROCESS_ENVIRONMENT
 
@@ -108,12 +108,9 @@ def _environments(text: str) -> list[EnvId]:
 
 def _tolerance(text: str) -> Decimal:
     try:
-        tolerance = Decimal(text)
-    except InvalidOperation as error:
-        raise Misused(f"--tolerance: {text!r} is not a decimal number, as in 0.001") from error
-    if not 0 < tolerance <= 1:
-        raise Misused(f"--tolerance: expected a number above 0 and at most 1, got {text}")
-    return tolerance
+        return tolerance_of(text)
+    except typer.BadParameter as error:
+        raise Misused(f"--tolerance: {error.message}") from error
 
 
 def _code(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -37,6 +38,15 @@ class CommittedCodeOptions:
         ),
     ] = ENGINE
 
+    def check(self) -> None:
+        """Before anything is started.
+
+        Raises:
+            Misused: one is no URL that can be asked.
+        """
+        self.engine()
+        self._fetcher(1)
+
     def engine(self) -> str:
         """The URL of the Docker engine.
 
@@ -59,11 +69,23 @@ class CommittedCodeOptions:
         """The repositories of this hub, kept in `cache_dir`.
 
         Raises:
-            Misused: the hub is no URL.
+            Misused: the hub is no URL, or nothing can be kept there.
         """
         repo_bytes_max = int(size_gb_max * BYTES_PER_GB)
+        fetcher = self._fetcher(repo_bytes_max)
         try:
-            fetcher = Fetcher(endpoint=self.hf_endpoint, repo_bytes_max=repo_bytes_max)
-        except ValueError as error:
-            raise Misused(f"--hf-endpoint: {error}") from error
+            cache_dir.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=cache_dir):
+                pass
+        except OSError as error:
+            raise Misused(
+                f"repositories cannot be kept in {cache_dir}: {error.strerror}; choose another directory with --home,"
+                " or with --verification-cache-dir where there is this option"
+            ) from error
         return Repositories(cache_dir, fetcher, cache_bytes_max=CACHED_REPOSITORIES * repo_bytes_max)
+
+    def _fetcher(self, repo_bytes_max: int) -> Fetcher:
+        try:
+            return Fetcher(endpoint=self.hf_endpoint, repo_bytes_max=repo_bytes_max)
+        except ValueError as error:
+            raise Misused(f"--hf-endpoint, {error}") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from consumers.verification.options import CommittedCodeOptions
@@ -19,3 +21,12 @@ def test_an_engine_of_this_machine_is_asked_where_it_listens(url: str) -> None:
 def test_what_is_no_engine_that_can_be_asked_is_refused(url: str) -> None:
     with pytest.raises(Misused, match="--docker-host: expected unix:///PATH or tcp://HOST:PORT, got"):
         CommittedCodeOptions(docker_host=url).engine()
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_any_check(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(
+        Misused, match=f"repositories cannot be kept in {file}/cache: Not a directory; choose another"
+    ):
+        CommittedCodeOptions().repositories(file / "cache", size_gb_max=1.0)
