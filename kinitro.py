@@ -110,6 +110,7 @@ COMMANDS = (
         ),
     ),
     Mounted("rules", "producers.rules.commands:rules", "The scoring rules: in force, and announced."),
+    Mounted("webhooks", "consumers.webhooks.commands:webhooks", "What receivers of webhooks need to know."),
     Mounted("db", "projectors.commands:db", "The database of read models."),
     Mounted("env", "sim.commands:env", "Environments."),
     Mounted("policy", "sim.commands:policy", "Policies of our own."),

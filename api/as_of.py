@@ -18,6 +18,7 @@ from typing import Annotated
 from fastapi import Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.http import caching
 from api.problems import Problem
 from projectors.checkpoint import seen_by_all
 from projectors.moments import queries as moments
@@ -48,11 +49,13 @@ class AsOf:
         """
         if not self.is_past:
             return None
-        wanted, newest = await self._wanted(connection, names)
+        wanted, newest, is_fixed = await self._wanted(connection, names)
         if wanted > newest:
             detail = f"sequence {wanted} is not in the read models: the newest that can be asked for is {newest}"
             raise Problem(409, "not-yet-projected", "Not yet projected", detail, newest_sequence=newest)
         self.response.headers[HEADER] = str(wanted)
+        if is_fixed:
+            caching.for_good(self.response)
         return wanted
 
     async def place(self, connection: AsyncConnection, *names: str) -> int:
@@ -63,14 +66,15 @@ class AsOf:
         wanted = await self.sequence(connection, *names)
         return await seen_by_all(connection, names) if wanted is None else wanted
 
-    async def _wanted(self, connection: AsyncConnection, names: tuple[str, ...]) -> tuple[int, int]:
+    async def _wanted(self, connection: AsyncConnection, names: tuple[str, ...]) -> tuple[int, int, bool]:
+        """The sequence, the newest there is, and whether the same will be meant for ever."""
         if self.at is None:
             assert self.at_seq is not None
-            return self.at_seq, await seen_by_all(connection, names)
+            return self.at_seq, await seen_by_all(connection, names), True
         # Asked first: what the projection of moments sees after that is in none of the answers.
         newest = await seen_by_all(connection, (*names, MOMENTS))
         later = await moments.first_after(connection, self.at)
-        return (newest if later is None else later - 1), newest
+        return (newest, newest, False) if later is None else (later - 1, newest, True)
 
 
 async def _as_of(

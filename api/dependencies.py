@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from api.films import Films
 from api.latest import LatestWeights
 from api.replays import Replays
 from api.settings import ApiSettings
@@ -26,6 +28,9 @@ class Resources:
     latest: LatestWeights
     trees: SealedTrees
     replays: Replays
+    films: Films
+    stopping: asyncio.Event
+    """Set when the process is to end: who waits for something is answered at once."""
 
 
 # Asynchronous although they wait for nothing: the framework would run plain functions in a thread.

@@ -7,7 +7,6 @@ still, the connection is closed without one.
 from __future__ import annotations
 
 import asyncio
-import re
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -18,13 +17,13 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from api.connections import disconnected, hang_up
+from api.http import caching
+from api.http.encodings import wants_gzip
 from api.problems import Problem
 from events.export import MEDIA_TYPE, NotExportable
 from events.log import LogError
 
 GZIP = 16 + zlib.MAX_WBITS
-
-NOTHING = re.compile(r"q\s*=\s*0(\.0*)?")
 
 logger = structlog.get_logger(__name__)
 
@@ -42,8 +41,10 @@ class ExportResponse(StreamingResponse):
         slots: asyncio.Semaphore,
         stall_s: float,
         accept_encoding: str,
+        is_for_good: bool = False,
     ) -> None:
-        headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
+        kept = caching.FOR_GOOD if is_for_good else caching.NEVER
+        headers = {"Vary": "Accept-Encoding", "Cache-Control": kept}
         if wants_gzip(accept_encoding):
             pieces, headers["Content-Encoding"] = compressed(pieces), "gzip"
         super().__init__(pieces, headers=headers, media_type=MEDIA_TYPE)
@@ -97,15 +98,6 @@ class _Broken(NamedTuple):
     reason: str
     is_read: bool
     """Whether somebody reads what was sent before."""
-
-
-def wants_gzip(accept_encoding: str) -> bool:
-    """Whether this `Accept-Encoding` names gzip, and not with a weight of nothing (RFC 9110, 12.5.3)."""
-    for offer in accept_encoding.lower().split(","):
-        name, _, weight = (part.strip() for part in offer.partition(";"))
-        if name in ("gzip", "x-gzip"):
-            return not NOTHING.fullmatch(weight)
-    return False
 
 
 async def compressed(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -14,6 +14,7 @@ from fastapi import Depends, Path, Request
 from starlette.requests import ClientDisconnect
 
 from api.dependencies import All, Resources
+from api.http.front import ASKED
 from api.problems import Problem, log_unavailable, not_found
 from api.signed_requests import Claim, NotAuthentic, Reason, check, claimed
 from events import subjects
@@ -40,7 +41,7 @@ async def owner(
     try:
         claim = claimed(request.headers.items(), now_ns)
         body = await _body(request)
-        check(claim, request.method, _target(request), body)
+        check(claim, request.scope.get(ASKED, request.method), _target(request), body)
         if claim.hotkey != hotkey:
             detail = f"{claim.hotkey} has signed this, and only {hotkey} may ask for it"
             raise Problem(403, "not-the-owner", "Not the owner", detail)

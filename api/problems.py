@@ -5,6 +5,8 @@
 | `unknown-path`                      | 404    | no such endpoint                                            |
 | `method-not-allowed`                | 405    | the endpoint exists, but not with this method               |
 | `invalid-request`                   | 422    | a parameter is out of its bounds; `errors` names each       |
+| `bad-request`                       | 400    | this is no HTTP                                             |
+| `head-too-large`                    | 431    | the request's headers are longer than any need be           |
 | `unknown-cycle`                     | 404    | no cycle of this number was planned                         |
 | `unknown-episode`                   | 404    | no plan holds this episode                                  |
 | `unknown-miner`                     | 404    | no such uid in this cycle, or no such hotkey at all         |
@@ -26,12 +28,21 @@
 | `not-yet-sealed`                    | 409    | the event's cycle has not ended                             |
 | `not-authentic`                     | 401    | not signed as it has to be; `reason` says what is wrong     |
 | `not-the-owner`                     | 403    | signed by another hotkey than that of the path              |
+| `too-many-requests`                 | 429    | this address asks too much; `Retry-After` says when again   |
 | `body-too-large`                    | 413    | a signed request with more than 65,536 bytes                |
 | `no-ended-cycle`                    | 404    | the miner was in no cycle yet that has ended                |
 | `evidence-broken`                   | 500    | the log holds other events than a seal speaks of            |
 | `database-unavailable`              | 503    | PostgreSQL does not answer in time                          |
 | `log-unavailable`                   | 503    | NATS does not answer in time                                |
 | `too-many-exports`                  | 503    | as many exports as go at once are under way                 |
+| `too-many-films`                    | 503    | several films of episodes are waited for already            |
+| `no-film`                           | 503    | the episode could not be drawn here, or not in time         |
+| `beyond-the-log`                    | 409    | to be resumed after a sequence that the log does not have   |
+| `too-many-readers`                  | 503    | as many streams, or readers of running episodes, as may be  |
+| `server-stopping`                   | 503    | this copy of the API ends; also the end of its streams      |
+| `reader-too-slow`                   | 503    | a stream's reader did not take what was sent                |
+| `log-damaged`                       | 500    | the log was replaced or lost events: streams of it end      |
+| `event-unreadable`                  | 500    | a stranger's event in the log, which cannot be streamed     |
 | `read-models-missing`               | 503    | the database has no read models: no projector ever ran      |
 | `internal-error`                    | 500    | our mistake; the log of the API says more                   |
 """
@@ -44,9 +55,11 @@ from typing import Annotated, Any
 import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+
+from api.http import cors, request_ids
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:kinitro:problem:"
@@ -62,6 +75,7 @@ class ProblemDocument(BaseModel):
     status: int
     detail: str
     instance: Annotated[str, Field(description="The path that was asked for.")]
+    request_id: Annotated[str | None, Field(description="As in the header X-Request-Id.")]
 
 
 class Problem(Exception):
@@ -81,11 +95,19 @@ class Problem(Exception):
         self.status, self.kind, self.title, self.detail = status, kind, title, detail
         self.headers, self.more = headers, more
 
-    def response(self, path: str) -> Response:
+    def document(self, path: str) -> dict[str, Any]:
         document = ProblemDocument(
-            type=PREFIX + self.kind, title=self.title, status=self.status, detail=self.detail, instance=path
+            type=PREFIX + self.kind,
+            title=self.title,
+            status=self.status,
+            detail=self.detail,
+            instance=path,
+            request_id=request_ids.bound(),
         )
-        body = orjson.dumps(document.model_dump() | self.more)
+        return document.model_dump() | self.more
+
+    def response(self, path: str) -> Response:
+        body = orjson.dumps(self.document(path))
         return Response(body, self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
@@ -100,7 +122,7 @@ def log_unavailable(timeout_s: float) -> Problem:
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: these statuses come with a problem as their body."""
-    content = {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}}
     return {status: {"description": "Problem", "content": content} for status in statuses}
 
 
@@ -108,6 +130,7 @@ def install(app: FastAPI) -> None:
     """Makes every error of `app` a problem, also those of the framework."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
 
@@ -118,7 +141,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     errors = [
         {"parameter": ".".join(map(str, each["loc"])), "message": each["msg"], "given": str(each.get("input"))[:100]}
         for each in error.errors()
@@ -133,8 +156,9 @@ async def _http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         problem = not_found("unknown-path", f"there is no {path}; /docs lists all endpoints")
     elif error.status_code == 405:
-        detail = f"{path} takes no {request.method}"
-        problem = Problem(405, "method-not-allowed", "Method not allowed", detail, headers=error.headers)
+        detail = f"{path} takes no {request.method}, expected one of {cors.METHODS}"
+        allowed = {"Allow": cors.METHODS}
+        problem = Problem(405, "method-not-allowed", "Method not allowed", detail, headers=allowed)
     else:
         problem = Problem(
             error.status_code, "http-error", str(error.detail), str(error.detail), headers=error.headers

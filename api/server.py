@@ -16,13 +16,16 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from api.app import create_app
-from api.connections import BreakableProtocol
+from api.app import assembled
+from api.connections import BreakableProtocol, OpenWebSocket
 from api.settings import ApiSettings
 from events.for_people import ForPeople
 
 SHUTDOWN_TIMEOUT_S = 5
 BACKLOG = 1024
+NO_PROXIES = ""
+MESSAGE_BYTES_MAX = 4_096
+"""Of a WebSocket's client, from which nothing is expected."""
 
 
 class ListenError(ForPeople):
@@ -53,20 +56,25 @@ async def run_api(settings: ApiSettings, host: str, port: int, stop: asyncio.Eve
         BadDatabaseUrl: not a URL of PostgreSQL.
     """
     with listening(host, port) as listener:
-        await serve(create_app(settings), listener, stop)
+        await serve(assembled(settings, stopping=stop), listener, stop, trusted_proxies=settings.trusted_proxies)
 
 
-async def serve(app: ASGIApp, listener: socket.socket, stop: asyncio.Event) -> None:
+async def serve(
+    app: ASGIApp, listener: socket.socket, stop: asyncio.Event, *, trusted_proxies: str = NO_PROXIES
+) -> None:
     """Any ASGI application, as the API is served."""
     server = _Server(
         uvicorn.Config(
             app,
             http=BreakableProtocol,
-            ws="none",
+            ws=OpenWebSocket,
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_per_message_deflate=False,
             lifespan="auto",
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=trusted_proxies,
             timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
         )
     )

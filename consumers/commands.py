@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -16,8 +17,10 @@ from consumers.simulation.executor import run_executor
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
 from consumers.verification.options import CommittedCodeOptions
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
+from events.live import Detail
 from events.streams import ACK_WAIT_S, TraceLimits
 from events.verification_options import VerificationOptions
+from events.watching_options import MetricsOptions, TracingOptions
 from sim.runtime.surroundings import ensure_process_environment
 
 EXIT_STUCK = 70
@@ -59,6 +62,15 @@ class ExecutorOptions:
         ),
     ] = TraceLimits.bytes_max
 
+    live_detail: Annotated[
+        Detail,
+        typer.Option(
+            envvar="KINITRO_EXECUTOR_LIVE_DETAIL",
+            case_sensitive=False,
+            help="What anybody may see of running episodes. rewards and frames help policies: for development.",
+        ),
+    ] = Detail.STEPS
+
     def traces(self) -> TraceLimits:
         return TraceLimits(self.trace_age_hours, self.trace_bytes_max)
 
@@ -68,6 +80,8 @@ def executor(
     context: typer.Context,
     log: LogOptions,
     settings: ExecutorOptions,
+    metrics: MetricsOptions,
+    tracing: TracingOptions,
     verification: VerificationOptions,
     code: CommittedCodeOptions,
     process: ProcessOptions,
@@ -81,13 +95,14 @@ def executor(
             at = replace(log, nats_url=url)
             async with open_log(context.obj, at, "executor"):
                 pass  # a server that does not answer is told once, not by every worker
-            os.environ.update(environment(at, settings, verification, code, process))
+            os.environ.update(environment(at, settings, tracing, verification, code, process))
             program = (sys.executable, sys.argv[0])
             await run_executor(
                 (*program, "worker"),
                 workers=settings.workers or os.cpu_count() or 1,
                 stop=stop,
                 verifier_command=(*program, "verifier") if verification.verification else None,
+                metrics=metrics,
             )
 
     run(main, process.log_level)
@@ -98,6 +113,7 @@ def worker(
     context: typer.Context,
     log: LogOptions,
     settings: ExecutorOptions,
+    tracing: TracingOptions,
     process: ProcessOptions,
     name: Annotated[str | None, typer.Option(help="What events call this worker.")] = None,
     grace_s: Annotated[
@@ -106,6 +122,7 @@ def worker(
     lease_s: Annotated[
         float, typer.Option("--lease-s", min=1, help="Silence after which its episodes go to another worker.")
     ] = ACK_WAIT_S,
+    metrics_socket: Annotated[Path | None, typer.Option(help="Serve /metrics on this Unix socket.")] = None,
 ) -> None:
     """Run one worker process; `executor` keeps several of them running."""
     ensure_process_environment()
@@ -121,6 +138,9 @@ def worker(
                 lease_s=lease_s,
                 replicas=log.replicas,
                 traces=settings.traces(),
+                live_detail=settings.live_detail,
+                metrics_socket=metrics_socket,
+                otlp_endpoint=tracing.otlp_endpoint,
             )
             try:
                 await run_worker(worker_settings, stop)

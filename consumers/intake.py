@@ -80,7 +80,8 @@ class Intake:
 
         Create it before the broker is started.
         """
-        if not (consumer.durable_name and consumer.filter_subject and consumer.ack_wait):
+        filters = consumer.filter_subject or consumer.filter_subjects
+        if not (consumer.durable_name and filters and consumer.ack_wait):
             raise ValueError(f"a durable has a name, a filter and a time to acknowledge: {consumer}")
         self._slots = slots
         self._lease_s = float(consumer.ack_wait)
@@ -88,7 +89,7 @@ class Intake:
         self._pauses = 0
         self._reconnects = 0
         self._subscriber: Any = broker.subscriber(
-            consumer.filter_subject,
+            consumer.filter_subject or "",
             stream=JStream(stream, declare=False),
             durable=consumer.durable_name,
             config=consumer,

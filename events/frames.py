@@ -27,6 +27,11 @@ def request(subject: str, reply: str, body: bytes) -> bytes:
     return b"PUB %b %b %d\r\n%b\r\n" % (subject.encode(), reply.encode(), len(body), body)
 
 
+def publish(subject: str, body: bytes) -> bytes:
+    """One message without headers that nobody answers."""
+    return b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body)
+
+
 def append(drafts: Sequence[Draft], reply: str) -> bytes:
     """One event as a plain publish, several as an atomic batch that is stored whole or not at all."""
     batch = f"Nats-Batch-Id: {uuid4().hex}\r\nNats-Batch-Sequence: " if len(drafts) > 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from events.connection import Connection
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
+from events.metrics import Appended, ObservedLog
 from events.verification import InconclusiveReason
 from events.verification_options import VerificationOptions
 from producers.blocks import BlockSource, ClockBlocks
@@ -104,8 +106,12 @@ def _verification(options: VerificationOptions) -> VerificationSettings | None:
     )
 
 
-async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: CycleId | None) -> None:
+async def schedule(
+    connection: Connection, scheduling: Scheduling, until_cycle: CycleId | None, *, told: Sequence[Appended] = ()
+) -> None:
     """Discovers miners and conducts cycles: for ever, or until cycle number `until_cycle` has ended.
+
+    `told` hears of what is appended on the way.
 
     Raises:
         Misused, SecretRefused: options.
@@ -114,14 +120,14 @@ async def schedule(connection: Connection, scheduling: Scheduling, until_cycle: 
     place = scheduling.network.place()
     if isinstance(place, Path):
         clock = ClockBlocks(scheduling.network.network, GENESIS)
-        await _run(connection, scheduling, until_cycle, clock, RosterSource(place, clock))
+        await _run(connection, scheduling, until_cycle, clock, RosterSource(place, clock), told)
         return
     link = ChainLink(place.endpoints)
     tell = _Teller()
     blocks = SubtensorBlocks(link, tell=tell)
     miners = SubtensorSource(SubtensorMetagraph(link, place.netuid, tell=tell))
     try:
-        await _run(connection, scheduling, until_cycle, blocks, miners)
+        await _run(connection, scheduling, until_cycle, blocks, miners, told)
     finally:
         await link.close()
 
@@ -132,8 +138,10 @@ async def _run(
     until_cycle: CycleId | None,
     blocks: BlockSource,
     miners: MinerSource,
+    told: Sequence[Appended],
 ) -> None:
-    events_log, queue, settings = JetStreamLog(connection), JetStreamQueue(connection), scheduling.settings()
+    events_log = ObservedLog(JetStreamLog(connection), told)
+    queue, settings = JetStreamQueue(connection), scheduling.settings()
     if until_cycle is None:
         await run_scheduler(
             log=events_log, queue=queue, blocks=blocks, miners=miners, settings=settings, report=_report

@@ -12,9 +12,11 @@ from rich.table import Table
 from events import display
 from events.cli import LogOptions, ProcessOptions, open_log, options, run, run_once
 from events.jetstream import JetStreamLog
+from events.watching_options import MetricsOptions, TracingOptions
 from projectors import operations
 from projectors.database import create_database
 from projectors.operations import Status
+from projectors.watching import LOOK_S, watching
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,24 @@ class DatabaseOptions:
 
 
 @options
-def projector(context: typer.Context, log: LogOptions, database: DatabaseOptions, process: ProcessOptions) -> None:
+def projector(
+    context: typer.Context,
+    log: LogOptions,
+    database: DatabaseOptions,
+    metrics: MetricsOptions,
+    tracing: TracingOptions,
+    process: ProcessOptions,
+) -> None:
     """Fold the log into the read models, for ever."""
 
     async def main(stop: asyncio.Event) -> None:
         async with (
             context.obj.database(database.database_url) as url,
             open_log(context.obj, log, "projector") as nats,
+            watching(JetStreamLog(nats, patience_s=LOOK_S), url, metrics, tracing) as told,
         ):
             await create_database(url)
-            await operations.run_projectors(JetStreamLog(nats), url, stop=stop)
+            await operations.run_projectors(JetStreamLog(nats), url, stop=stop, told=told)
 
     run(main, process.log_level)
 

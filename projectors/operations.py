@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events.ids import CycleId
-from events.log import EventLog
+from events.log import EventLog, LogError
 from projectors import schemas
 from projectors.checkpoint import Checkpoint
 from projectors.cycles import queries as cycles
 from projectors.database import DRIVER_ERRORS, open_engine, unavailable
 from projectors.miners import queries as miners
+from projectors.passes import Projected
 from projectors.projector import Projection
 from projectors.replay import Replay
 from projectors.runner import Runner
@@ -56,7 +57,9 @@ class Status:
     latest_weights: Weights | None
 
 
-async def run_projectors(log: EventLog, database_url: str, *, stop: asyncio.Event) -> None:
+async def run_projectors(
+    log: EventLog, database_url: str, *, stop: asyncio.Event, told: Sequence[Projected] = ()
+) -> None:
     """Keeps all read models up to the log until `stop` is set; waits for either if it is away.
 
     Raises:
@@ -64,7 +67,7 @@ async def run_projectors(log: EventLog, database_url: str, *, stop: asyncio.Even
         BadDatabaseUrl: not a URL of PostgreSQL.
     """
     async with _engine(database_url, WRITE_TIMEOUT_S) as engine:
-        await Runner(log, engine, PROJECTIONS, stop).run()
+        await Runner(log, engine, PROJECTIONS, stop, told).run()
 
 
 @asynccontextmanager
@@ -135,6 +138,28 @@ async def _totals(connection: AsyncConnection, end: int | None, states: list[Pro
         running_cycle=overview.current_cycle,
         latest_weights=await weights.latest_weights(connection),
     )
+
+
+@asynccontextmanager
+async def looking(database_url: str) -> AsyncIterator[Callable[[EventLog], Awaitable[list[ProjectionStatus] | None]]]:
+    """Asks again and again where the projections stand, over one connection; None while PostgreSQL is away.
+
+    The lag is None while the log is.
+    """
+    async with _engine(database_url, READ_TIMEOUT_S, connections_max=1) as engine:
+
+        async def look(log: EventLog) -> list[ProjectionStatus] | None:
+            try:
+                end = await log.last_sequence()
+            except LogError:
+                end = None
+            try:
+                async with engine.connect() as connection:
+                    return await projection_statuses(connection, end)
+            except DRIVER_ERRORS:
+                return None
+
+        yield look
 
 
 @asynccontextmanager

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
-from events.log import EventLog
+from events.log import EventLog, Stored
 from projectors.checkpoint import verify
 from projectors.feed import Batch, feeding
 from projectors.projector import Projector
 
 VERIFY_INTERVAL_S = 5.0
 """How long an idle projector waits before it looks whether log and database are still what they were."""
+
+Projected = Callable[[Sequence[Stored], float], None]
+"""Is told of events that are in the read models now, and how many seconds that took. It raises nothing."""
 
 
 async def catch_up(
@@ -21,13 +25,21 @@ async def catch_up(
     await _pass(log, projectors, interrupt, follow=False, last=last)
 
 
-async def follow(log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event) -> None:
+async def follow(
+    log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event, *, told: Sequence[Projected] = ()
+) -> None:
     """Projects what is in the log and what will be, until interrupted or until all projectors have stopped."""
-    await _pass(log, projectors, interrupt, follow=True)
+    await _pass(log, projectors, interrupt, follow=True, told=told)
 
 
 async def _pass(
-    log: EventLog, projectors: Sequence[Projector], interrupt: asyncio.Event, *, follow: bool, last: int | None = None
+    log: EventLog,
+    projectors: Sequence[Projector],
+    interrupt: asyncio.Event,
+    *,
+    follow: bool,
+    last: int | None = None,
+    told: Sequence[Projected] = (),
 ) -> None:
     going = [projector for projector in projectors if not projector.stopped]
     if last is not None:
@@ -38,6 +50,7 @@ async def _pass(
     async with feeding(log, positions, follow=follow, last=last) as feed:
         while going and not interrupt.is_set() and not feed.ended:
             batch = await feed.next(interrupt, timeout_s=VERIFY_INTERVAL_S)
+            began_s = time.monotonic()
             verified = asyncio.create_task(_verify(log, going))
             try:
                 if batch is not None:
@@ -48,6 +61,9 @@ async def _pass(
             if batch is None:
                 for projector in going:
                     await projector.confirm()
+            else:
+                for each in told:
+                    each(batch.events, time.monotonic() - began_s)
             going = [projector for projector in going if not projector.stopped]
 
 

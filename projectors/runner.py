@@ -23,7 +23,7 @@ from projectors import checkpoint, schemas
 from projectors.checkpoint import Fenced, LogGap, LogReplaced, ProjectionFailed
 from projectors.database import DRIVER_ERRORS
 from projectors.feed import first_of
-from projectors.passes import VERIFY_INTERVAL_S, catch_up, follow
+from projectors.passes import VERIFY_INTERVAL_S, Projected, catch_up, follow
 from projectors.projector import Projection, Projector
 from projectors.rebuild import rebuild
 
@@ -46,6 +46,7 @@ class Runner:
     engine: AsyncEngine
     projections: Sequence[Projection]
     stop: asyncio.Event
+    told: Sequence[Projected] = ()
     _given_up: dict[str, int] = field(default_factory=dict)
     """Where projections met an event they cannot project. A new process tries again: it may be a newer program."""
 
@@ -101,7 +102,9 @@ class Runner:
         jobs += [catch_up(self.log, [it], interrupt) for it in behind]
         try:
             await self._beside(
-                jobs, follow(self.log, [it for it in current if it not in behind], interrupt), interrupt
+                jobs,
+                follow(self.log, [it for it in current if it not in behind], interrupt, told=self.told),
+                interrupt,
             )
         finally:
             self._given_up |= {it.projection.name: it.checkpoint.sequence for it in current if it.stopped}

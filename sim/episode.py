@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from events.variation import NO_VARIATION, VariationRanges
 from sim.policy import Doubt, PolicyFailed, TaskConfig
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from events.ids import EnvId, Seed
-    from sim.environment import Environment
-    from sim.policy import Policy, PolicyFailure
+    from sim.environment import Environment, StepResult
+    from sim.policy import Decision, Policy, PolicyFailure
     from sim.stage import SimulationThread
 
 
@@ -80,7 +80,25 @@ class EpisodeForfeit:
     track: Track = NO_TRACK
 
 
-async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread) -> EpisodeResult | EpisodeForfeit:
+class Watch(Protocol):
+    """Looks on while an episode runs, and changes nothing about it.
+
+    It is called between two calls of the policy, so what it takes is taken from all episodes of the process: it
+    returns at once, and raises nothing.
+    """
+
+    def was_reset(self) -> None:
+        """The policy has accepted the episode."""
+        ...
+
+    def stepped(self, decision: Decision, result: StepResult) -> None:
+        """One step was taken, as the policy decided."""
+        ...
+
+
+async def run_episode(
+    spec: EpisodeSpec, policy: Policy, stage: SimulationThread, watch: Watch | None = None
+) -> EpisodeResult | EpisodeForfeit:
     """Run one episode of the policy. The policy is neither created nor closed here.
 
     Physics and drawing happen on the stage's thread, so that other episodes of the process go on meanwhile,
@@ -98,7 +116,7 @@ async def run_episode(spec: EpisodeSpec, policy: Policy, stage: SimulationThread
     ) as environment:
         recording = Recording(environment)
         try:
-            await _rollout(spec, policy, stage, environment, recording, latencies_ms)
+            await _rollout(spec, policy, stage, environment, recording, latencies_ms, watch)
         except PolicyFailed as failed:
             failure = failed
         physics = await stage.run(recording.outcome)
@@ -126,13 +144,18 @@ async def _rollout(
     environment: Environment,
     recording: Recording,
     latencies_ms: list[float],
+    watch: Watch | None,
 ) -> None:
     observation = await stage.run(recording.reset, spec.seed)
     await policy.reset(TaskConfig(spec.env, spec.index), deadline_ms=spec.reset_deadline_ms)
+    if watch is not None:
+        watch.was_reset()
     while True:
         decision = await policy.act(observation, environment.action_spec, deadline_ms=spec.act_deadline_ms)
         latencies_ms.append(decision.latency_ms)
         result = await stage.run(recording.step, decision.action)
+        if watch is not None:
+            watch.stepped(decision, result)
         if result.done:
             return
         observation = result.observation

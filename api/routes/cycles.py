@@ -5,18 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import Part
 from api.as_of import Past
 from api.dependencies import Models
+from api.http.caching import for_good
+from api.http.pages import Paged
 from api.problems import Problem, documented, not_found
 from api.routes.episodes import Episode
 from events.envelope import RecordedEvent
 from events.episodes import EpisodeOutcome
 from events.ids import TOKEN, CycleId, EnvId, EpisodeKey, Uid
+from projectors.checkpoint import seen_by_all
 from projectors.cycles import past as past_cycles
 from projectors.cycles import queries
 from projectors.cycles.tables import NAME as CYCLES
@@ -88,6 +91,7 @@ class EpisodesPage(BaseModel):
 async def cycles(
     models: Models,
     past: Past,
+    pages: Paged,
     limit: PageSize = 50,
     cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="`next_cursor` of the page before")] = None,
 ) -> CyclesPage:
@@ -102,8 +106,9 @@ async def cycles(
 
     found = await models.ask(query)
     page = found[:limit]
-    more = len(found) > limit
-    return CyclesPage(cycles=[_brief(each) for each in page], next_cursor=str(page[-1].cycle) if more else None)
+    following = str(page[-1].cycle) if len(found) > limit else None
+    pages.link("cursor", following)
+    return CyclesPage(cycles=[_brief(each) for each in page], next_cursor=following)
 
 
 @router.get("/{cycle_id}", responses=documented(404, 409, 422, 503))
@@ -136,6 +141,7 @@ async def episodes_of_cycle(
     cycle_id: CyclePath,
     models: Models,
     past: Past,
+    pages: Paged,
     uid: Annotated[Uid | None, Query(ge=0, le=65535, description="only of this miner")] = None,
     env: Annotated[EnvId | None, Query(pattern=ENVIRONMENT, description="only on this environment")] = None,
     limit: PageSize = 100,
@@ -146,6 +152,7 @@ async def episodes_of_cycle(
 
     async def query(connection: AsyncConnection) -> list[RecordedEvent[EpisodeOutcome]]:
         as_of = await past.sequence(connection, CYCLES, EPISODES)
+        await _keep_if_sealed(connection, cycle_id, pages.response)
         found = await episodes.of_cycle(
             connection, cycle_id, uid=uid, env=env, after=after, as_of=as_of, limit=limit + 1
         )
@@ -155,10 +162,9 @@ async def episodes_of_cycle(
 
     found = await models.ask(query)
     page = found[:limit]
-    more = len(found) > limit
-    return EpisodesPage(
-        episodes=[Episode.of(each) for each in page], next_cursor=page[-1].event.key.id if more else None
-    )
+    following = page[-1].event.key.id if len(found) > limit else None
+    pages.link("cursor", following)
+    return EpisodesPage(episodes=[Episode.of(each) for each in page], next_cursor=following)
 
 
 def _after(cycle: CycleId, cursor: str | None) -> EpisodeKey | None:
@@ -171,6 +177,13 @@ def _after(cycle: CycleId, cursor: str | None) -> EpisodeKey | None:
     if key.cycle != cycle or key.uid > 65535 or key.index >= 2**31:
         raise Problem(422, "invalid-request", "Invalid request", f"cursor {cursor!r} is none of cycle {cycle}")
     return key
+
+
+async def _keep_if_sealed(connection: AsyncConnection, number: CycleId, response: Response) -> None:
+    """To be asked before the episodes are: then all of them are among those that are found."""
+    sealed_at = await queries.sealed_at(connection, number)
+    if sealed_at is not None and await seen_by_all(connection, [EPISODES]) >= sealed_at:
+        for_good(response)
 
 
 async def _check_known(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import Log, Models
+from api.http.caching import for_good
 from api.problems import Problem, documented, not_found
+from api.sources import LogWatch, ReadModels
 from events.envelope import RecordedEvent
 from events.episodes import (
     EpisodeAbandoned,
@@ -146,7 +147,7 @@ class EpisodeAnswer(Episode):
 @router.get("/{episode_id}", responses=documented(404, 503))
 async def episode(episode_id: Annotated[str, Path(max_length=200)], models: Models) -> EpisodeAnswer:
     """One episode with its outcome and its failed attempts."""
-    key = _key(episode_id)
+    key = episode_key(episode_id)
 
     async def query(connection: AsyncConnection) -> tuple[Episode, list[Attempt]]:
         failed = [Attempt.of(each) for each in await queries.failed_attempts(connection, key)]
@@ -169,23 +170,29 @@ RECORDING = "application/octet-stream"
     responses={200: {"content": {RECORDING: {}}}, **documented(404, 409, 503)},
     response_class=Response,
 )
-async def trace(
-    episode_id: Annotated[str, Path(max_length=200)], request: Request, models: Models, log: Log
-) -> Response:
+async def trace(episode_id: Annotated[str, Path(max_length=200)], models: Models, log: Log) -> Response:
     """The recording of one episode, as `sim/record.py` describes it, once its cycle has ended.
 
     Before that other miners may have the same episode before them. Recordings are kept for some days.
     """
-    key = _key(episode_id)
+    answer = Response(await recording(episode_id, models, log), media_type=RECORDING)
+    for_good(answer)
+    return answer
+
+
+async def recording(episode_id: str, models: ReadModels, log: LogWatch) -> bytes:
+    """The recording of an episode whose cycle has ended.
+
+    Raises:
+        Problem: there is none, or not yet.
+    """
+    key = episode_key(episode_id)
     attempt, action_digest = await models.ask(lambda connection: _recorded(connection, key))
-    recording = await log.recording(key, attempt, action_digest)
-    if recording.body is None:
-        kept = f"kept for {recording.kept_hours:g} h, as room allows" if recording.kept_hours else "not kept here"
+    found = await log.recording(key, attempt, action_digest)
+    if found.body is None:
+        kept = f"kept for {found.kept_hours:g} h, as room allows" if found.kept_hours else "not kept here"
         raise not_found("trace-gone", f"there is no recording of episode {episode_id}: recordings are {kept}")
-    etag = f'"{hashlib.sha256(recording.body).hexdigest()}"'
-    if request.headers.get("If-None-Match") == etag:
-        return Response(status_code=304, headers={"ETag": etag})
-    return Response(recording.body, media_type=RECORDING, headers={"ETag": etag})
+    return found.body
 
 
 async def _recorded(connection: AsyncConnection, key: EpisodeKey) -> tuple[int, str]:
@@ -202,7 +209,12 @@ async def _recorded(connection: AsyncConnection, key: EpisodeKey) -> tuple[int, 
     return event.attempt, event.evidence.action_digest
 
 
-def _key(text: str) -> EpisodeKey:
+def episode_key(text: str) -> EpisodeKey:
+    """The key in a path.
+
+    Raises:
+        Problem: it can be nobody's id.
+    """
     try:
         key = EpisodeKey.parse(text)
     except ValueError as error:

@@ -36,9 +36,10 @@ async def events(
     accept_encoding: AcceptEncoding = "",
 ) -> Response:
     """The log past a sequence, as far as it goes now. With fewer events than `limit`, that was all."""
-    await resources.log.ask(lambda log: log.last_sequence())
+    is_whole = await resources.log.ask(lambda log: log.last_sequence()) >= after + limit
     log = resources.log.opened(resources.settings.export_stall_s)
-    return _export(resources, encode(log.read(after=after), after=after, limit=limit), accept_encoding)
+    pieces = encode(log.read(after=after), after=after, limit=limit)
+    return _export(resources, pieces, accept_encoding, is_for_good=is_whole)
 
 
 @router.get(
@@ -52,10 +53,13 @@ async def events_of_cycle(cycle_id: CyclePath, resources: All, accept_encoding: 
     return _export(resources, encode(log.read(subject=of_cycle(cycle_id))), accept_encoding)
 
 
-def _export(resources: Resources, pieces: AsyncGenerator[bytes, None], accept_encoding: str) -> Response:
+def _export(
+    resources: Resources, pieces: AsyncGenerator[bytes, None], accept_encoding: str, *, is_for_good: bool = False
+) -> Response:
     return ExportResponse(
         pieces,
         slots=resources.log.exports,
         stall_s=resources.settings.export_stall_s,
         accept_encoding=accept_encoding,
+        is_for_good=is_for_good,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from api.dependencies import Log, Trees
+from api.http.caching import for_good
 from api.problems import Problem, documented, not_found
 from api.routes.cycles import CyclePath
 from api.trees import SealBroken, SealedTree
@@ -132,8 +133,9 @@ async def identity(log: Log) -> IdentityAnswer:
 
 
 @router.get("/cycles/{cycle_id}/root", responses=documented(404, 422, 503))
-async def signed_root(cycle_id: CyclePath, log: Log) -> SignedStatement:
+async def signed_root(cycle_id: CyclePath, log: Log, response: Response) -> SignedStatement:
     """How the cycle ended, its Merkle root, and the root over the ends of all cycles up to it, signed."""
+    for_good(response)
     return await log.ask(lambda events: _signed(events, RootSigned, cycle_id, subjects.signed_root(cycle_id)))
 
 
@@ -143,6 +145,7 @@ async def consistency(
     since: Annotated[CycleId, Query(ge=1, lt=2**63, description="an earlier cycle, or the same")],
     log: Log,
     trees: Trees,
+    response: Response,
 ) -> ConsistencyAnswer:
     """The proof that the history up to a cycle begins with that up to an earlier one."""
     if since > cycle_id:
@@ -155,6 +158,7 @@ async def consistency(
         raise Problem(500, "evidence-broken", "Evidence broken", str(error)) from error
     if found is None:
         raise await log.ask(lambda events: _unended(events, cycle_id))
+    for_good(response)
     return ConsistencyAnswer(
         cycle_id=cycle_id,
         since=since,
@@ -165,19 +169,23 @@ async def consistency(
 
 
 @router.get("/cycles/{cycle_id}/weights/signed", responses=documented(404, 422, 503))
-async def signed_weights(cycle_id: CyclePath, log: Log) -> SignedStatement:
+async def signed_weights(cycle_id: CyclePath, log: Log, response: Response) -> SignedStatement:
     """The weights of the cycle, signed. A cycle that gives none has none to sign."""
+    for_good(response)
     return await log.ask(lambda events: _signed(events, WeightsSigned, cycle_id, subjects.signed_weights(cycle_id)))
 
 
 @router.get("/events/{sequence}/proof", responses=documented(404, 409, 422, 500, 503))
-async def proof(sequence: Annotated[int, Path(ge=1, lt=2**63)], log: Log, trees: Trees) -> ProofAnswer:
+async def proof(
+    sequence: Annotated[int, Path(ge=1, lt=2**63)], log: Log, trees: Trees, response: Response
+) -> ProofAnswer:
     """The proof that an event is under the seal of its cycle, once that is sealed."""
     stored, seal = await log.ask(lambda events: _sealed(events, sequence))
     try:
         tree = await log.ask(lambda events: trees.of(events, seal), timeout_s=PROOF_TIMEOUT_S)
     except SealBroken as error:
         raise Problem(500, "evidence-broken", "Evidence broken", str(error)) from error
+    for_good(response)
     return _proof(stored, seal, tree)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.concurrency import run_in_threadpool
 
 from api.dependencies import Models
+from api.http.caching import for_good
+from api.http.pages import Paged
 from api.problems import Problem, documented, not_found
 from consumers.scoring.explanation import Scored, explain
 from consumers.scoring.explanation_parts import Explanation, Proof
@@ -28,10 +30,12 @@ HotkeyPath = Annotated[str, Path(max_length=64, description="a hotkey or a uid o
 
 
 @router.get("/weights/{cycle_id}/explain/{hotkey}", responses=documented(404, 409, 422, 503))
-async def explanation(cycle_id: CyclePath, hotkey: HotkeyPath, models: Models) -> Explanation:
+async def explanation(cycle_id: CyclePath, hotkey: HotkeyPath, models: Models, response: Response) -> Explanation:
     """Weight, points, subsets won and lost, rates and thresholds of a miner, by cycle (not by block)."""
     scored = await models.ask(lambda connection: _scored(connection, cycle_id))
-    return await run_in_threadpool(explain, scored, _uid(scored.plan, hotkey))
+    uid = _uid(scored.plan, hotkey)
+    for_good(response)
+    return await run_in_threadpool(explain, scored, uid)
 
 
 @router.get("/cycles/{cycle_id}/compare/{hotkey}/{other}", responses=documented(404, 409, 422, 503))
@@ -40,6 +44,7 @@ async def comparison(
     hotkey: HotkeyPath,
     other: HotkeyPath,
     models: Models,
+    pages: Paged,
     limit: Annotated[int, Query(ge=1, le=500, description="how many episodes at most")] = 100,
     offset: Annotated[int, Query(ge=0, lt=2**31, description="`next_offset` of the page before")] = 0,
 ) -> Compared:
@@ -55,7 +60,9 @@ async def comparison(
         return plan, pair_of, [await episodes.successes(connection, cycle_id, uid) for uid in pair_of]
 
     plan, uids, (first, second) = await models.ask(query)
-    return compared(plan, uids, (first, second), limit=limit, offset=offset)
+    found = compared(plan, uids, (first, second), limit=limit, offset=offset)
+    pages.link("offset", found.next_offset, max(0, offset - limit) if offset else None)
+    return found
 
 
 async def _plan(connection: AsyncConnection, number: CycleId) -> CyclePlanned:

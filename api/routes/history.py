@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.answers import Part
 from api.as_of import HEADER
 from api.dependencies import Models
+from api.http.pages import Paged
 from api.problems import documented, not_found
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited
 from events.ids import TOKEN, Hotkey
@@ -152,7 +153,7 @@ class HistoryPage(BaseModel):
 async def history(
     hotkey: Annotated[Hotkey, Path(pattern=rf"^{TOKEN.pattern}$")],
     models: Models,
-    response: Response,
+    pages: Paged,
     limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 100,
     cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="`next_cursor` of the page before")] = None,
 ) -> HistoryPage:
@@ -169,12 +170,11 @@ async def history(
         return seen, await file.newest(connection, hotkey, up_to=up_to, limit=limit + 1)
 
     seen, found = await models.ask(query)
-    response.headers[HEADER] = str(seen)
+    pages.response.headers[HEADER] = str(seen)
     page = found[:limit]
-    more = len(found) > limit
-    return HistoryPage(
-        history=[Entry.of(each) for each in page], next_cursor=str(page[-1].sequence) if more else None
-    )
+    following = str(page[-1].sequence) if len(found) > limit else None
+    pages.link("cursor", following)
+    return HistoryPage(history=[Entry.of(each) for each in page], next_cursor=following)
 
 
 def _common(decision: Planned | Check | Weighed) -> dict[str, object]:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.answers import Part
 from api.as_of import Past
 from api.dependencies import Models
+from api.http.caching import for_good
 from api.problems import documented, not_found
 from events.ids import CycleId
 from projectors.cycles import queries as cycles
@@ -111,6 +112,7 @@ async def scores_of_cycle(
 
     found, is_planned = await models.ask(query)
     if found is not None and found.standings:
+        for_good(past.response)
         return ScoresAnswer.of(found)
     if found is not None:
         raise not_found("no-scores", f"cycle {cycle_id} has no scores: {found.detail}")

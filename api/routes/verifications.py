@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.as_of import Past
 from api.dependencies import Models
+from api.http.pages import Paged
 from api.problems import Problem, documented, not_found
 from events.copies import Copy
 from events.ids import TOKEN, CycleId, Hotkey, Uid
@@ -145,6 +146,7 @@ async def verifications_of_miner(
     hotkey: Annotated[Hotkey, Path(pattern=rf"^{TOKEN.pattern}$")],
     models: Models,
     past: Past,
+    pages: Paged,
     limit: Annotated[int, Query(ge=1, le=500, description="how many at most")] = 100,
     cursor: Annotated[int | None, Query(ge=1, lt=2**63, description="`next_cursor` of the page before")] = None,
 ) -> MinerVerifications:
@@ -159,10 +161,12 @@ async def verifications_of_miner(
 
     found = await models.ask(query)
     page = found[:limit]
+    following = str(page[-1].sequence) if len(found) > limit else None
+    pages.link("cursor", following)
     return MinerVerifications(
         hotkey=hotkey,
         verifications=[Verification.of(each) for each in page],
-        next_cursor=str(page[-1].sequence) if len(found) > limit else None,
+        next_cursor=following,
     )
 
 

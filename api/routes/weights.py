@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.as_of import Past
-from api.dependencies import Latest, Models
+from api.dependencies import All, Models
+from api.http.waiting import Wait, latest_other_than_known
 from api.latest import NO_WEIGHTS
 from api.problems import documented, not_found
 from projectors.weights import queries
@@ -68,10 +69,15 @@ class WeightsAnswer(BaseModel):
 
 
 @router.get("/latest", response_model=WeightsAnswer, responses=documented(404, 409, 422, 503))
-async def latest_weights(request: Request, latest: Latest, models: Models, past: Past) -> Response | WeightsAnswer:
-    """The weights in force. The ETag is strong: send it as `If-None-Match` and get a 304 while nothing is new."""
+async def latest_weights(
+    request: Request, resources: All, models: Models, past: Past, wait_s: Wait = 0
+) -> Response | WeightsAnswer:
+    """The weights in force. The ETag is strong: send it as `If-None-Match` and get a 304 while nothing is new.
+
+    With `wait` as well, the 304 comes only when the time is over; other weights are sent as soon as there are any.
+    """
     if not past.is_past:
-        return await latest.response(request.headers.raw)
+        return await latest_other_than_known(resources, request, wait_s)
 
     async def query(connection: AsyncConnection) -> queries.Weights | None:
         return await queries.latest_weights(connection, as_of=await past.sequence(connection, NAME))

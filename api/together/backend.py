@@ -7,24 +7,29 @@ from dataclasses import replace
 
 import typer
 
-from api.commands import ApiOptions
+from api.commands import ApiOptions, ClientOptions
 from api.together.roles import Group, check_free, check_servers, scheduling, variables
 from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
 from consumers.verification.options import CommittedCodeOptions
+from consumers.webhooks.options import WebhookOptions
 from events.cli import LogOptions, ProcessOptions, options, run
 from events.verification_options import VerificationOptions
+from events.watching_options import MetricsOptions, TracingOptions
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
 from projectors.commands import DatabaseOptions
 from sim.runtime.processes import Supervisor
+
+ON_METRICS_PORTS = ("projector", "executor", "scheduler")
 
 
 @options
 def backend(
     context: typer.Context,
     address: ApiOptions,
+    clients: ClientOptions,
     log: LogOptions,
     database: DatabaseOptions,
     network: NetworkOptions,
@@ -34,10 +39,16 @@ def backend(
     code: CommittedCodeOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
+    webhooks: WebhookOptions,
     executor: ExecutorOptions,
+    metrics: MetricsOptions,
+    tracing: TracingOptions,
     process: ProcessOptions,
 ) -> None:
-    """Run everything in one supervised group, until Ctrl-C."""
+    """Run everything in one supervised group, until Ctrl-C.
+
+    The projector's metrics are on --metrics-port, the executor's on the port after it, the scheduler's on the next.
+    """
 
     async def main(stop: asyncio.Event) -> None:
         scheduling(context.obj, network, cycles, scoring, verification).check()
@@ -45,6 +56,7 @@ def backend(
             code.check()
         signing.key(context.obj.home)
         anchoring.chain(network.network, network.netuid, network.chain_endpoint)
+        webhooks.urls()
         check_free(address)
         async with (
             context.obj.nats(log.nats_url) as nats_url,
@@ -53,10 +65,18 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            settings = (address, network, cycles, scoring, verification, code, signing, anchoring, executor, process)
-            group = Group(variables(context.obj, *urls, *settings))
+            scheduled = (network, cycles, scoring, verification, code, signing, anchoring, webhooks)
+            group = Group(variables(context.obj, *urls, address, clients, *scheduled, executor, tracing, process))
             for name in ("projector", "api", "executor", "scheduler"):
-                await supervisor.start(group.role(name))
+                await supervisor.start(group.role(name, *_metrics_of(name, metrics)))
             await supervisor.until(stop)
 
     run(main, process.log_level)
+
+
+def _metrics_of(role: str, base: MetricsOptions) -> tuple[str, ...]:
+    """Options of a role: each has a port of its own, one after the other."""
+    if base.metrics_port is None or role not in ON_METRICS_PORTS:
+        return ()
+    port = base.metrics_port + ON_METRICS_PORTS.index(role)
+    return ("--metrics-port", str(port), "--metrics-host", base.metrics_host)

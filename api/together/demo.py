@@ -21,6 +21,7 @@ from api.together.roles import Group, check_free, variables
 from consumers.commands import ExecutorOptions
 from events import display
 from events.cli import LogOptions, options, run, until
+from events.live import Detail
 from events.verification_options import VerificationOptions
 from producers.options import CycleOptions, NetworkOptions
 from projectors.commands import DatabaseOptions
@@ -67,7 +68,7 @@ def demo(
                     log,
                     DatabaseOptions(database_url=database_url),
                     address,
-                    replace(executor, allow_private_endpoints=True),
+                    replace(executor, allow_private_endpoints=True, live_detail=Detail.FRAMES),
                     *_demo_options(context.obj.home / "demo" / "roster.toml", episodes),
                 ),
                 output=context.obj.home / "logs",
@@ -159,6 +160,7 @@ def _tell_demo(console: Console, address: ApiOptions) -> None:
     url = f"http://{address.host}:{address.port}"
     console.print(f"""
 The API is up until Ctrl-C:
+  {url}/ in a browser
   curl {url}/v1/weights/latest
   curl {url}/v1/scores/latest
   {url}/docs""")

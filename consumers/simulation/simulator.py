@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from consumers.simulation.network import OwnNetwork
 from consumers.simulation.outcomes import SETUP_ALLOWANCE_S, EpisodeOverdue, wall_clock_max_s
 from consumers.simulation.thread import STUCK_S, is_stuck
 from events.tasks import EpisodeTask
-from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, run_episode
+from sim.episode import EpisodeForfeit, EpisodeResult, EpisodeSpec, Watch, run_episode
 from sim.http.policy import HttpPolicy
 from sim.stage import SimulationThread
+
+Watching = Callable[[EpisodeTask], Watch | None]
 
 
 class Simulator:
@@ -24,8 +27,13 @@ class Simulator:
         allow_private_endpoints: bool,
         setup_allowance_s: float = SETUP_ALLOWANCE_S,
         stuck_s: float = STUCK_S,
+        watch: Watching | None = None,
     ) -> None:
-        """`allow_private_endpoints`: whether policies may live at private and loopback addresses."""
+        """`allow_private_endpoints`: whether policies may live at private and loopback addresses.
+
+        `watch` gives who looks on while a task's episode runs.
+        """
+        self._watch = watch
         self._stage = stage
         self._allow_private_endpoints = allow_private_endpoints
         self._setup_allowance_s, self._stuck_s = setup_allowance_s, stuck_s
@@ -62,7 +70,8 @@ class Simulator:
             on_connected=partial(self.own_network.answered, task.endpoint),
         )
         async with policy:
-            return await run_episode(spec_of(task), policy, self._stage)
+            watch = None if self._watch is None else self._watch(task)
+            return await run_episode(spec_of(task), policy, self._stage, watch)
 
 
 def spec_of(task: EpisodeTask) -> EpisodeSpec:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from faststream import FastStream
 from nats.js.api import ConsumerConfig
 
-from consumers.intake import Intake, broker_for, started
+from consumers.intake import Handle, Intake, broker_for, started
 from consumers.simulation.handler import EpisodeHandler
 from consumers.simulation.recording import TraceKeeper
 from consumers.simulation.simulator import Simulator
 from consumers.simulation.thread import either, simulation_thread
+from consumers.simulation.watching import watching
 from events.connection import connect
 from events.jetstream import JetStreamLog
+from events.live import Detail
 from events.streams import ACK_WAIT_S, TASKS, TRACES_KEPT, TraceLimits, ensure_streams, workers_settings
 from events.traces import TraceStore
 
@@ -49,6 +52,12 @@ class WorkerSettings:
     """Of the streams."""
     traces: TraceLimits = TRACES_KEPT
     """How long recordings are kept; of workers with different ones, the last that started is right."""
+    live_detail: Detail = Detail.STEPS
+    """How much those who look on are told of a running episode, at most."""
+    metrics_socket: Path | None = None
+    """Unix socket of `/metrics`, for the executor."""
+    otlp_endpoint: str | None = None
+    """Where traces go, if anywhere."""
 
 
 async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
@@ -64,14 +73,25 @@ async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
             await ensure_streams(
                 connection, replicas=settings.replicas, ack_wait_s=settings.lease_s, traces=settings.traces
             )
-            simulator = Simulator(stage, allow_private_endpoints=settings.allow_private_endpoints)
-            events = JetStreamLog(connection, patience_s=LOG_PATIENCE_S)
-            keeper = TraceKeeper(TraceStore(connection))
-            handler = EpisodeHandler(
-                events, simulator.run, own_network=simulator.own_network, worker=settings.name, keep=keeper
-            )
-            async with either(stop, simulator.stuck) as ending:
-                await _work(settings, handler, ending)
+            async with watching(
+                connection,
+                settings.name,
+                detail=settings.live_detail,
+                metrics_socket=settings.metrics_socket,
+                otlp_endpoint=settings.otlp_endpoint,
+            ) as watched:
+                simulator = Simulator(
+                    stage, allow_private_endpoints=settings.allow_private_endpoints, watch=watched.watch
+                )
+                handler = EpisodeHandler(
+                    watched.log(JetStreamLog(connection, patience_s=LOG_PATIENCE_S)),
+                    watched.run(simulator.run),
+                    own_network=simulator.own_network,
+                    worker=settings.name,
+                    keep=TraceKeeper(TraceStore(connection)),
+                )
+                async with either(stop, simulator.stuck) as ending:
+                    await _work(settings, watched.handle(handler), ending)
         if simulator.stuck.is_set():
             raise WorkerStuck(f"the simulation thread of {settings.name} hangs; start another worker")
 
@@ -89,9 +109,9 @@ def application(settings: WorkerSettings) -> tuple[FastStream, Intake]:
     return FastStream(broker, logger=None), intake
 
 
-async def _work(settings: WorkerSettings, handler: EpisodeHandler, stop: asyncio.Event) -> None:
+async def _work(settings: WorkerSettings, handle: Handle, stop: asyncio.Event) -> None:
     app, intake = application(settings)
     async with started(app):
         log.info("worker started", episodes_in_flight=settings.episodes_in_flight)
-        await intake.run(handler, stop, grace_s=settings.grace_s)
+        await intake.run(handle, stop, grace_s=settings.grace_s)
     log.info("worker stopped")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, Select, case, func, select
+from sqlalchemy import Double, Row, Select, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events.ids import CycleId, EnvId, EpisodeKey, Hotkey
@@ -22,6 +23,16 @@ class Counts:
     forfeited: int
     abandoned: int
     attempts_failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """How long the cycles that ended in one way took, from plan to end."""
+
+    cumulative: tuple[int, ...]
+    """How many took at most as long as each bound."""
+    count: int
+    sum_s: float
 
 
 CycleStatus = Literal["planned", "running", "sealed", "abandoned"]
@@ -133,6 +144,13 @@ async def has_ended(connection: AsyncConnection, number: CycleId, *, as_of: int 
     return await connection.scalar(query) is not None
 
 
+async def sealed_at(connection: AsyncConnection, number: CycleId) -> int | None:
+    """The sequence of the cycle's seal. By then each planned episode has its outcome; None if it has none."""
+    query = select(seals.c.sequence).where(seals.c.cycle == number, seals.c.status == "sealed")
+    found: int | None = await connection.scalar(query)
+    return found
+
+
 async def planned_hotkey(connection: AsyncConnection, key: EpisodeKey) -> Hotkey | None:
     """Whose episode this is, if the plan of its cycle holds it."""
     plan = await connection.scalar(select(plans.c.plan).where(plans.c.cycle == key.cycle))
@@ -197,6 +215,21 @@ async def overview(connection: AsyncConnection) -> Overview:
         last_planned_at=row.planned_at,
         environments=tuple(row.plan["environments"]) if row.plan else (),
     )
+
+
+async def durations(connection: AsyncConnection, bounds_s: Sequence[float]) -> dict[str, Durations]:
+    """By how they ended: sealed or abandoned."""
+    duration_s = cast(func.extract("epoch", seals.c.ended_at - plans.c.planned_at), Double)
+    within = [func.count().filter(duration_s <= bound_s) for bound_s in bounds_s]
+    query = (
+        select(seals.c.status, func.count(), func.coalesce(func.sum(duration_s), 0.0), *within)
+        .join(plans, plans.c.cycle == seals.c.cycle)
+        .group_by(seals.c.status)
+    )
+    return {
+        status: Durations(tuple(cumulative), count, sum_s)
+        for status, count, sum_s, *cumulative in await connection.execute(query)
+    }
 
 
 def _sums() -> list[Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Table, select, tuple_
+from sqlalchemy import Row, Table, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from events import subjects
@@ -70,6 +71,33 @@ async def successes(connection: AsyncConnection, cycle: CycleId, uid: Uid) -> di
     query = select(outcomes.c.env, outcomes.c.index, outcomes.c.success)
     found = await connection.execute(query.where(outcomes.c.cycle == cycle, outcomes.c.uid == uid))
     return {(env, index): success for env, index, success in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the episodes of one miner on one environment have ended."""
+
+    uid: Uid
+    env: EnvId
+    completed: int
+    successful: int
+    forfeited: int
+    abandoned: int
+
+
+async def tallies(connection: AsyncConnection, cycle: CycleId, *, as_of: int) -> list[Tally]:
+    """Of a cycle, counting what was in the log at this sequence, by uid and environment."""
+    pair = (outcomes.c.uid, outcomes.c.env)
+    is_abandoned = outcomes.c.success.is_(None)
+    counts = (
+        func.count().filter(~is_abandoned, ~outcomes.c.forfeited),
+        func.count().filter(outcomes.c.success),
+        func.count().filter(outcomes.c.forfeited),
+        func.count().filter(is_abandoned),
+    )
+    of_cycle = (outcomes.c.cycle == cycle, outcomes.c.sequence <= as_of)
+    found = await connection.execute(select(*pair, *counts).where(*of_cycle).group_by(*pair).order_by(*pair))
+    return [Tally(*row) for row in found]
 
 
 async def failed_attempts(connection: AsyncConnection, key: EpisodeKey) -> list[RecordedEvent[EpisodeAttemptFailed]]:

@@ -346,6 +346,8 @@ async def test_the_documentation_lists_every_path(api: Api) -> None:
         "/v1/cycles/{cycle_id}",
         "/v1/cycles/{cycle_id}/episodes",
         "/v1/episodes/{episode_id}",
+        "/v1/episodes/{episode_id}/live",
+        "/metrics",
         "/v1/cycles/{cycle_id}/verifications",
         "/v1/cycles/{cycle_id}/verifications/{uid}",
         "/v1/cycles/{cycle_id}/copies",

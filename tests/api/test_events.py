@@ -14,7 +14,7 @@ import tracemalloc
 import aiohttp
 import pytest
 
-from api.exports import wants_gzip
+from api.http.encodings import wants_gzip
 from api.settings import ApiSettings
 from events.connection import connect
 from events.export import check, read

@@ -48,7 +48,8 @@ async def test_before_anything_happened(api: Api, path: str, kind: str) -> None:
         (f"/v1/episodes/{10**30}.0.metaworld.reach-v3.0", "unknown-episode"),
         ("/v1/episodes/1.0.metaworld.reach-v3.99999999999", "unknown-episode"),
         ("/v1/nothing", "unknown-path"),
-        ("/", "unknown-path"),
+        ("/nothing", "unknown-path"),
+        ("/assets/nothing.js", "unknown-path"),
     ],
 )
 async def test_what_a_plan_does_not_hold_is_unknown(api: Api, read_side: Written, path: str, kind: str) -> None:
@@ -92,5 +93,5 @@ async def test_another_method_is_refused(api: Api) -> None:
     async with api.session.post(f"{api.base_url}/v1/status") as response:
         assert response.status == 405
         assert response.headers["content-type"] == "application/problem+json"
-        assert response.headers["allow"] == "GET"
+        assert response.headers["allow"] == "GET, HEAD, OPTIONS"
         assert (await response.json(content_type=None))["type"] == "urn:kinitro:problem:method-not-allowed"

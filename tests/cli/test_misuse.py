@@ -46,6 +46,8 @@ def assert_refused(answer: Answer, *tells: str) -> None:
         ("scheduler --chain-endpoint ws://n:1", "a subnet of a chain with --netuid or KINITRO_BACKEND_NETUID"),
         ("scheduler --netuid 7 --network mine", "with --chain-endpoint or KINITRO_BACKEND_CHAIN_ENDPOINT"),
         ("scheduler --netuid 7 --chain-endpoint http://n", "http://n is no ws:// or wss:// URL with a host"),
+        ("scheduler --roster r --webhook-url ftp://somewhere", "--webhook-url, number 1: not an http or https URL"),
+        ("executor --live-detail everything", "'everything' is not one of"),
         ("cycle show one", "(see kinitro cycle show --help)"),
         ("db status --database-url mysql://somewhere/k", "postgresql://user:password@host:port/database"),
         ("db create --database-url postgresql://u@h:abc/k", "postgresql://user:password@host:port/database"),

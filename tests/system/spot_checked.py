@@ -54,7 +54,7 @@ class Policy:
             above = np.linalg.norm(hand[:2] - thing[:2]) > 0.04
             wanted = thing + np.array([0, 0, 0.1 * above])
         twist = np.zeros(6)
-        twist[:3] = self.gain * np.clip(10 * (wanted - hand), -1, 1)
+        twist[:3] = self.gain * np.clip(25 * (wanted - hand), -1, 1)
         return {{"continuous": {{"ee_twist": twist, "gripper": np.ones(1)}}}}
 
 
@@ -77,7 +77,7 @@ class CheckedSubnet(Subnet):
             super().cycles,
             environments=",".join(ENVIRONMENTS),
             episodes_per_env=EPISODES,
-            max_timesteps=80,
+            max_timesteps=120,
             eval_interval=self.eval_interval,
         )
 

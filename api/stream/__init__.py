@@ -1,0 +1,1 @@
+"""The live stream: one subscription to the log per process, any number of readers."""
