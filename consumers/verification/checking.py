@@ -45,7 +45,7 @@ class Checked:
 
 
 class Checker:
-    """One per verifier process; checks one miner after the other."""
+    """One per verifier process; may check several miners at a time."""
 
     def __init__(
         self,

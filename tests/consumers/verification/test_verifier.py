@@ -19,7 +19,7 @@ from consumers.verification import verifier as process
 from consumers.verification.fetcher import Fetcher
 from consumers.verification.repository import Repositories
 from consumers.verification.sandbox.namespaces import probe
-from consumers.verification.sandbox.protocol import NoSandbox
+from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 from consumers.verification.verifier import VerifierSettings, run_verifier
 from events import frames, subjects
 from events.codec import decode
@@ -75,7 +75,7 @@ async def bus(nats_alone: NatsProcess) -> AsyncIterator[Bus]:
 
 
 @dataclass
-class Site:
+class Place:
     """Where one miner is checked: the log, the hub that has its repository, and a cache."""
 
     bus: Bus
@@ -110,15 +110,22 @@ class Site:
 
 
 @pytest.fixture
-async def site(bus: Bus, hub: Hub, tmp_path: Path) -> Site:
-    """With an honest miner's repository in it."""
-    if isinstance(found := await probe(), NoSandbox):
+async def sandbox() -> Sandbox:
+    """The one that a verifier finds where there is no Docker engine."""
+    found = await probe()
+    if isinstance(found, NoSandbox):
         pytest.skip(found.reason)
-    site = Site(bus, hub, tmp_path)
-    write_perceptron(site.committed, perceptron(1))
-    files = {**files_of(site.committed), "README.md": b"# a policy\n"}
+    return found
+
+
+@pytest.fixture
+async def place(bus: Bus, hub: Hub, tmp_path: Path, sandbox: Sandbox) -> Place:
+    """With an honest miner's repository in it."""
+    place = Place(bus, hub, tmp_path)
+    write_perceptron(place.committed, perceptron(1))
+    files = {**files_of(place.committed), "README.md": b"# a policy\n"}
     hub.add(REPO, Revision(COMMIT, files, large=frozenset({"weights.npz"})))
-    return site
+    return place
 
 
 def task_of(
@@ -168,25 +175,25 @@ async def verifying(settings: VerifierSettings) -> AsyncIterator[None]:
         await running
 
 
-async def checked(site: Site, it: CheckTask) -> Event:
+async def checked(place: Place, it: CheckTask) -> Event:
     """The one event that comes of the task."""
-    async with verifying(site.settings()):
-        await site.bus.queue.put([it])
-        await eventually(site.bus.is_empty)
-    [event] = await site.bus.facts()
+    async with verifying(place.settings()):
+        await place.bus.queue.put([it])
+        await eventually(place.bus.is_empty)
+    [event] = await place.bus.facts()
     return event
 
 
 @pytest.fixture
-async def honest(site: Site, tmp_path: Path) -> AsyncIterator[Served]:
+async def honest(place: Place, tmp_path: Path) -> AsyncIterator[Served]:
     async with serving(write_perceptron(tmp_path / "served", perceptron(1))) as served:
         yield served
 
 
-async def test_an_honest_miner_passes(site: Site, honest: Served, episodes: list[Recorded]) -> None:
-    await keep(site.bus, episodes)
+async def test_an_honest_miner_passes(place: Place, honest: Served, episodes: list[Recorded]) -> None:
+    await keep(place.bus, episodes)
     it = task_of(episodes, honest.url)
-    event = await checked(site, it)
+    event = await checked(place, it)
     assert isinstance(event, VerificationPassed), event
     assert (event.cycle, event.uid, event.hotkey, event.repo) == (it.cycle, it.uid, it.hotkey, it.repo)
     assert (event.verifier, event.sandbox, event.committed.commit) == ("verifier-1", "namespaces", COMMIT)
@@ -195,15 +202,15 @@ async def test_an_honest_miner_passes(site: Site, honest: Served, episodes: list
     assert [(each.uid, each.env, each.index, each.step) for each in event.compared.samples] == [
         (each.uid, each.env, each.index, each.step) for each in first
     ]
-    [recorded_event] = await site.bus.events()
+    [recorded_event] = await place.bus.events()
     assert (recorded_event.envelope.causation, recorded_event.envelope.correlation) == (it.cause, it.correlation)
 
 
-async def test_a_tampered_one_fails(site: Site, episodes: list[Recorded], tmp_path: Path) -> None:
-    await keep(site.bus, episodes)
+async def test_a_tampered_one_fails(place: Place, episodes: list[Recorded], tmp_path: Path) -> None:
+    await keep(place.bus, episodes)
     other = write_perceptron(tmp_path / "served", perceptron(1).with_altered_layer(1, 1.01))
     async with serving(other) as served:
-        event = await checked(site, task_of(episodes, served.url))
+        event = await checked(place, task_of(episodes, served.url))
     assert isinstance(event, VerificationFailed), event
     assert event.reason is FailureReason.ACTIONS_DIFFER
     assert event.compared is not None
@@ -211,94 +218,94 @@ async def test_a_tampered_one_fails(site: Site, episodes: list[Recorded], tmp_pa
 
 
 @pytest.mark.camera
-async def test_cameras_are_drawn_for_both_sides(site: Site, honest: Served) -> None:
+async def test_cameras_are_drawn_for_both_sides(place: Place, honest: Served) -> None:
     async with SimulationThread() as stage:
         seen = [await recorded(number, stage, CAMERAS) for number in range(2)]
-    await keep(site.bus, seen)
-    event = await checked(site, task_of(seen, honest.url, terms=CAMERAS))
+    await keep(place.bus, seen)
+    event = await checked(place, task_of(seen, honest.url, terms=CAMERAS))
     assert isinstance(event, VerificationPassed), event
     assert all(b'"corner2"' in body for body in honest.acts)
 
 
 async def test_a_later_probe_takes_the_place_of_a_recording_that_is_gone(
-    site: Site, honest: Served, episodes: list[Recorded]
+    place: Place, honest: Served, episodes: list[Recorded]
 ) -> None:
-    await keep(site.bus, episodes[1:])
+    await keep(place.bus, episodes[1:])
     it = task_of(episodes, honest.url)
-    event = await checked(site, it)
+    event = await checked(place, it)
     assert isinstance(event, VerificationPassed), event
     assert [each.step for each in event.compared.samples] == [probe.step for probe in it.probes[1 : 1 + SAMPLES]]
 
 
 async def test_without_any_recording_nothing_can_be_said(
-    site: Site, honest: Served, episodes: list[Recorded]
+    place: Place, honest: Served, episodes: list[Recorded]
 ) -> None:
-    event = await checked(site, task_of(episodes, honest.url))
+    event = await checked(place, task_of(episodes, honest.url))
     assert isinstance(event, VerificationInconclusive)
     assert event.reason is InconclusiveReason.NO_RECORDINGS
     assert event.committed is not None
     assert honest.resets == []
 
 
-async def test_a_recording_of_another_episode_is_ours(site: Site, honest: Served, episodes: list[Recorded]) -> None:
+async def test_a_recording_of_another_episode_is_ours(place: Place, honest: Served, episodes: list[Recorded]) -> None:
     swapped = [replace(one, result=replace(one.result, trace=episodes[1].result.trace)) for one in episodes[:1]]
-    await keep(site.bus, swapped)
-    event = await checked(site, task_of(episodes[:1], honest.url))
+    await keep(place.bus, swapped)
+    event = await checked(place, task_of(episodes[:1], honest.url))
     assert isinstance(event, VerificationInconclusive)
     assert event.reason is InconclusiveReason.SIMULATOR_ERROR
     assert "expected actions of digest" in event.detail
 
 
-async def test_a_repository_that_is_not_there_fails(site: Site, honest: Served, episodes: list[Recorded]) -> None:
-    event = await checked(site, task_of(episodes, honest.url, repo="miner/other"))
+async def test_a_repository_that_is_not_there_fails(place: Place, honest: Served, episodes: list[Recorded]) -> None:
+    event = await checked(place, task_of(episodes, honest.url, repo="miner/other"))
     assert isinstance(event, VerificationFailed)
     assert event.reason is FailureReason.REPOSITORY_REFUSED
     assert event.committed is None
     assert honest.resets == []
 
 
-async def test_a_gated_repository_fails(site: Site, honest: Served, episodes: list[Recorded]) -> None:
+async def test_a_gated_repository_fails(place: Place, honest: Served, episodes: list[Recorded]) -> None:
     async def gated(_: web.Request) -> web.StreamResponse:
         return refused(403, "GatedRepo")
 
-    site.hub.fault("/api/models/", gated)
-    event = await checked(site, task_of(episodes, honest.url))
+    place.hub.fault("/api/models/", gated)
+    event = await checked(place, task_of(episodes, honest.url))
     assert isinstance(event, VerificationFailed), event
     assert event.reason is FailureReason.REPOSITORY_REFUSED
     assert "no_access" in event.detail
 
 
-async def test_an_oversized_repository_fails(site: Site, honest: Served, episodes: list[Recorded]) -> None:
-    site.hub.add(REPO, Revision(COMMIT, {"policy.py": b"", "big.bin": bytes(REPO_BYTES_MAX + 1)}))
-    site.hub.revisions[REPO] = site.hub.revisions[REPO][:1]
-    event = await checked(site, task_of(episodes, honest.url))
+async def test_an_oversized_repository_fails(place: Place, honest: Served, episodes: list[Recorded]) -> None:
+    place.hub.add(REPO, Revision(COMMIT, {"policy.py": b"", "big.bin": bytes(REPO_BYTES_MAX + 1)}))
+    place.hub.revisions[REPO] = place.hub.revisions[REPO][:1]
+    event = await checked(place, task_of(episodes, honest.url))
     assert isinstance(event, VerificationFailed), event
     assert event.reason is FailureReason.REPOSITORY_REFUSED
     assert "too_large" in event.detail
 
 
-async def test_a_hub_in_trouble_is_not_the_miners(site: Site, honest: Served, episodes: list[Recorded]) -> None:
-    site.hub.fault("/api/models/", answering(503))
-    event = await checked(site, task_of(episodes, honest.url))
+async def test_a_hub_in_trouble_is_not_the_miners(place: Place, honest: Served, episodes: list[Recorded]) -> None:
+    place.hub.fault("/api/models/", answering(503))
+    event = await checked(place, task_of(episodes, honest.url))
     assert isinstance(event, VerificationInconclusive)
     assert event.reason is InconclusiveReason.HUB_TROUBLE
 
 
 async def test_without_a_sandbox_the_code_is_run_nowhere(
-    site: Site, honest: Served, episodes: list[Recorded], monkeypatch: pytest.MonkeyPatch
+    place: Place, honest: Served, episodes: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def none(*_: object, **__: object) -> NoSandbox:
         return NoSandbox("this kernel lets nobody make namespaces")
 
     monkeypatch.setattr(process, "choose_sandbox", none)
-    await keep(site.bus, episodes)
-    event = await checked(site, task_of(episodes, honest.url))
+    await keep(place.bus, episodes)
+    event = await checked(place, task_of(episodes, honest.url))
     assert isinstance(event, VerificationInconclusive)
     assert (event.reason, event.detail) == (
         InconclusiveReason.NO_SANDBOX,
         "this kernel lets nobody make namespaces",
     )
-    assert site.hub.requests == []
+    assert place.hub.requests == []
     assert honest.resets == []
 
 
@@ -312,14 +319,14 @@ async def test_without_a_sandbox_the_code_is_run_nowhere(
     ],
 )
 async def test_hostile_code_fails_and_leaves_no_process(
-    attack: str, reason: FailureReason, site: Site, honest: Served, episodes: list[Recorded]
+    attack: str, reason: FailureReason, place: Place, honest: Served, episodes: list[Recorded]
 ) -> None:
-    await keep(site.bus, episodes)
+    await keep(place.bus, episodes)
     hostile = (Path(__file__).parent / "attacks" / f"{attack}.py").read_bytes()
     attempts = (Path(__file__).parent / "attacks" / "attempts.py").read_bytes()
-    site.hub.revisions[REPO] = [Revision(COMMIT, {"policy.py": hostile, "attempts.py": attempts})]
+    place.hub.revisions[REPO] = [Revision(COMMIT, {"policy.py": hostile, "attempts.py": attempts})]
     before = descendants(os.getpid())
-    event = await checked(site, task_of(episodes, honest.url))
+    event = await checked(place, task_of(episodes, honest.url))
     assert isinstance(event, VerificationFailed), event
     assert event.reason is reason
     assert event.sandbox == "namespaces"
@@ -335,7 +342,7 @@ async def test_hostile_code_fails_and_leaves_no_process(
     ],
 )
 async def test_an_endpoint_that_gives_no_valid_action_fails(
-    answer: object, said: str, site: Site, episodes: list[Recorded]
+    answer: object, said: str, place: Place, episodes: list[Recorded]
 ) -> None:
     async def instead(_: web.Request) -> web.StreamResponse:
         assert callable(answer)
@@ -343,47 +350,49 @@ async def test_an_endpoint_that_gives_no_valid_action_fails(
         assert isinstance(given, web.StreamResponse)
         return given
 
-    await keep(site.bus, episodes)
-    async with serving(site.committed, instead) as served:
-        event = await checked(site, task_of(episodes, served.url))
+    await keep(place.bus, episodes)
+    async with serving(place.committed, instead) as served:
+        event = await checked(place, task_of(episodes, served.url))
     assert isinstance(event, VerificationFailed)
     assert event.reason is FailureReason.ENDPOINT_FAILED
     assert said in event.detail
     assert served.url not in event.detail
 
 
-async def test_a_check_that_takes_too_long_says_nothing_about_the_miner(site: Site, episodes: list[Recorded]) -> None:
+async def test_a_check_that_takes_too_long_says_nothing_about_the_miner(
+    place: Place, episodes: list[Recorded]
+) -> None:
     async def never(_: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError
 
-    await keep(site.bus, episodes)
-    async with serving(site.committed, never) as served:
-        event = await checked(site, task_of(episodes, served.url, within_s=3.0))
+    await keep(place.bus, episodes)
+    async with serving(place.committed, never) as served:
+        event = await checked(place, task_of(episodes, served.url, within_s=3.0))
     assert isinstance(event, VerificationInconclusive)
     assert (event.reason, event.detail) == (InconclusiveReason.TOO_LATE, "the check did not end within 3 s")
 
 
 async def test_a_miner_that_has_an_outcome_is_not_checked_again(
-    site: Site, honest: Served, episodes: list[Recorded]
+    place: Place, honest: Served, episodes: list[Recorded]
 ) -> None:
-    await keep(site.bus, episodes)
-    await checked(site, task_of(episodes, honest.url))
+    await keep(place.bus, episodes)
+    await checked(place, task_of(episodes, honest.url))
     asked = len(honest.resets)
-    async with verifying(site.settings("verifier-2")):
-        await site.bus.queue.put([task_of(episodes, honest.url)])
-        await eventually(site.bus.is_empty)
+    async with verifying(place.settings("verifier-2")):
+        await place.bus.queue.put([task_of(episodes, honest.url)])
+        await eventually(place.bus.is_empty)
     assert len(honest.resets) == asked
-    assert len(await site.bus.facts()) == 1
+    assert len(await place.bus.facts()) == 1
 
 
-async def test_poison_leaves_the_queue(site: Site, honest: Served, episodes: list[Recorded]) -> None:
-    await keep(site.bus, episodes)
-    async with verifying(site.settings()):
-        await site.bus.connection.ask(lambda reply: frames.request("task.check.poison", reply, b"not a task"))
-        await site.bus.queue.put([task_of(episodes, honest.url)])
-        await eventually(site.bus.is_empty)
-    assert len(await site.bus.facts()) == 1
+async def test_poison_leaves_the_queue(place: Place, honest: Served, episodes: list[Recorded]) -> None:
+    await keep(place.bus, episodes)
+    async with verifying(place.settings()):
+        await place.bus.connection.ask(lambda reply: frames.request("task.check.poison", reply, b"not a task"))
+        await place.bus.queue.put([task_of(episodes, honest.url)])
+        await eventually(place.bus.is_empty)
+    assert len(await place.bus.facts()) == 1
 
 
 class Gate:
@@ -398,13 +407,34 @@ class Gate:
         await self.opened.wait()
 
 
+async def test_a_miner_that_draws_its_check_out_keeps_nobody_waiting(
+    place: Place, honest: Served, episodes: list[Recorded]
+) -> None:
+    await keep(place.bus, episodes)
+    gate = Gate()
+    async with serving(place.committed, gate) as slow, verifying(place.settings()):
+        await place.bus.queue.put([task_of(episodes, slow.url)])
+        await asyncio.wait_for(gate.reached.wait(), 60)
+        other = task_of(episodes, honest.url).model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})
+        await place.bus.queue.put([other])
+
+        async def is_checked() -> bool:
+            return await place.bus.log.last(subjects.verification(other.cycle, other.uid)) is not None
+
+        await eventually(is_checked)
+        assert await place.outcome() is None
+        gate.opened.set()
+        await eventually(place.bus.is_empty)
+    assert len(await place.bus.facts()) == 2
+
+
 @asynccontextmanager
-async def kinitro(site: Site, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def kinitro(place: Place, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Started by its command line, killed at the end if it still runs."""
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "kinitro.py"), *command, "--nats-url", site.bus.url),
-        *("--allow-private-endpoints", "--hf-endpoint", site.hub.url),
-        *("--verification-cache-dir", str(site.directory / "cache"), "--docker-host", site.engine),
+        *(sys.executable, str(ROOT / "kinitro.py"), *command, "--nats-url", place.bus.url),
+        *("--allow-private-endpoints", "--hf-endpoint", place.hub.url),
+        *("--verification-cache-dir", str(place.directory / "cache"), "--docker-host", place.engine),
         cwd=ROOT,
     )
     try:
@@ -416,88 +446,95 @@ async def kinitro(site: Site, *command: str) -> AsyncIterator[asyncio.subprocess
 
 
 def verifier_process(
-    site: Site, name: str, lease_s: float
+    place: Place, name: str, lease_s: float
 ) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
-    return kinitro(site, "verifier", "--name", name, "--lease-s", str(lease_s))
+    return kinitro(place, "verifier", "--name", name, "--lease-s", str(lease_s))
 
 
 async def test_an_executor_keeps_a_verifier_where_one_is_wanted(
-    site: Site, honest: Served, episodes: list[Recorded]
+    place: Place, honest: Served, episodes: list[Recorded]
 ) -> None:
-    await keep(site.bus, episodes)
-    async with kinitro(site, "executor", "--workers", "1", "--verification") as executor:
-        await site.bus.queue.put([task_of(episodes, honest.url)])
-        await eventually(site.bus.is_empty)
+    await keep(place.bus, episodes)
+    async with kinitro(place, "executor", "--workers", "1", "--verification") as executor:
+        await place.bus.queue.put([task_of(episodes, honest.url)])
+        await eventually(place.bus.is_empty)
         executor.send_signal(signal.SIGTERM)
         assert await executor.wait() == 0
-    [event] = await site.bus.facts()
+    [event] = await place.bus.facts()
     assert isinstance(event, VerificationPassed), event
     assert (event.verifier.endswith("-verifier"), event.sandbox) == (True, "namespaces")
 
 
 async def test_where_there_is_an_engine_its_containers_are_used(
-    site: Site, honest: Served, episodes: list[Recorded], docker: Docker
+    place: Place, honest: Served, episodes: list[Recorded], docker: Docker
 ) -> None:
-    site.engine = docker.engine.url
-    await keep(site.bus, episodes)
-    async with kinitro(site, "executor", "--workers", "1", "--verification") as executor:
-        await site.bus.queue.put([task_of(episodes, honest.url)])
-        await eventually(site.bus.is_empty)
+    place.engine = docker.engine.url
+    await keep(place.bus, episodes)
+    async with kinitro(place, "executor", "--workers", "1", "--verification") as executor:
+        await place.bus.queue.put([task_of(episodes, honest.url)])
+        await eventually(place.bus.is_empty)
         executor.send_signal(signal.SIGTERM)
         assert await executor.wait() == 0
-    [event] = await site.bus.facts()
+    [event] = await place.bus.facts()
     assert isinstance(event, VerificationPassed), event
     assert event.sandbox == "docker"
     assert await docker.containers() == frozenset()
 
 
 async def test_kill_9_of_a_verifier_leaves_nothing_and_another_one_finishes(
-    site: Site, episodes: list[Recorded], tmp_path: Path
+    place: Place, episodes: list[Recorded], tmp_path: Path
 ) -> None:
     gate = Gate()
-    await keep(site.bus, episodes)
-    async with serving(site.committed, gate) as served:
-        async with verifier_process(site, "verifier-1", LEASE_S) as doomed:
-            await site.bus.queue.put([task_of(episodes, served.url)])
+    await keep(place.bus, episodes)
+    async with serving(place.committed, gate) as served:
+        async with verifier_process(place, "verifier-1", LEASE_S) as doomed:
+            await place.bus.queue.put([task_of(episodes, served.url)])
             await gate.reached.wait()
             below = descendants(doomed.pid)
             doomed.kill()
             await doomed.wait()
             await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below))
         gate.opened.set()
-        async with verifying(site.settings("verifier-2")):
-            await eventually(site.bus.is_empty)
-    [event] = await site.bus.facts()
+        async with verifying(place.settings("verifier-2")):
+            await eventually(place.bus.is_empty)
+    [event] = await place.bus.facts()
     assert isinstance(event, VerificationPassed), event
     assert event.verifier == "verifier-2"
 
 
-async def test_kill_9_while_the_code_runs_leaves_no_sandbox(site: Site, episodes: list[Recorded]) -> None:
-    await keep(site.bus, episodes)
+async def test_kill_9_while_the_code_runs_leaves_no_sandbox(place: Place, episodes: list[Recorded]) -> None:
+    await keep(place.bus, episodes)
     sleeping = b"import time\ntime.sleep(600)\n"
-    site.hub.revisions[REPO] = [Revision(COMMIT, {"policy.py": sleeping})]
-    async with verifier_process(site, "verifier-1", LEASE_S) as doomed:
-        await site.bus.queue.put([task_of(episodes, "http://127.0.0.1:1")])
+    place.hub.revisions[REPO] = [Revision(COMMIT, {"policy.py": sleeping})]
+    async with verifier_process(place, "verifier-1", LEASE_S) as doomed:
+        await place.bus.queue.put([task_of(episodes, "http://127.0.0.1:1")])
         await eventually(lambda: len(descendants(doomed.pid)) >= 3)  # launcher, init and the policy
         below = descendants(doomed.pid)
         doomed.kill()
         await doomed.wait()
         await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below))
-    assert await site.bus.facts() == []
+    assert await place.bus.facts() == []
 
 
-async def test_sigterm_hands_the_check_back_at_once(site: Site, episodes: list[Recorded]) -> None:
+async def test_sigterm_hands_all_checks_back_at_once(place: Place, episodes: list[Recorded]) -> None:
     gate = Gate()
-    await keep(site.bus, episodes)
-    async with serving(site.committed, gate) as served:
-        async with verifier_process(site, "verifier-1", LONG_LEASE_S) as asked_to_stop:
-            it = task_of(episodes, served.url)
-            await site.bus.queue.put([it])
+    await keep(place.bus, episodes)
+    async with serving(place.committed, gate) as served:
+        async with verifier_process(place, "verifier-1", LONG_LEASE_S) as asked_to_stop:
+            one = task_of(episodes, served.url)
+            both = [one, one.model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})]
+            await place.bus.queue.put(both)
             await gate.reached.wait()
+
+            async def are_held() -> bool:
+                return await place.checks_held() == len(both)
+
+            await eventually(are_held)
             asked_to_stop.send_signal(signal.SIGTERM)
             assert await asked_to_stop.wait() == 0
-        assert await site.bus.facts() == []
+        assert await place.bus.facts() == []
         gate.opened.set()
-        verifiers = await site.bus.connection.client.jetstream().pull_subscribe_bind(durable=VERIFIERS, stream=TASKS)
-        [message] = await verifiers.fetch(1, timeout=60)
-    assert CheckTask.model_validate_json(message.data) == it
+        verifiers = await place.bus.connection.client.jetstream().pull_subscribe_bind(durable=VERIFIERS, stream=TASKS)
+        messages = [(await verifiers.fetch(1, timeout=60))[0] for _ in both]
+    returned = [CheckTask.model_validate_json(message.data) for message in messages]
+    assert sorted(returned, key=lambda it: it.uid) == both
