@@ -11,7 +11,7 @@ import typer
 
 from consumers.audit.case import CannotAudit
 from consumers.audit.cycle.audit import conclude
-from consumers.audit.cycle.commands import opened
+from consumers.audit.cycle.commands import opened, read_into
 from consumers.audit.cycle.fold import CycleFold
 from consumers.audit.cycle.options import CycleSourceOptions
 from consumers.audit.cycle.sources import CycleSource
@@ -67,8 +67,7 @@ async def run_rescore(cycle: CycleId, source: CycleSource, other: RulesFile) -> 
         RulesRefused: the other rules do not fit together.
     """
     fold = CycleFold(cycle)
-    async for batch in source.batches(cycle):
-        await asyncio.to_thread(fold.add, batch)
+    await read_into(fold, source, cycle)
     verdicts = await asyncio.to_thread(lambda: list(conclude(fold, source.trailer, None)))
     for verdict in verdicts:
         if verdict.same is False:

@@ -1,4 +1,4 @@
-"""A verifier process (`kinitro verifier`): checks in, outcomes out, one at a time.
+"""A verifier process (`kinitro verifier`): checks in, outcomes out, a few at a time.
 
 Miners' code runs below this process, in sandboxes that end with it, however it ends.
 """
@@ -25,6 +25,8 @@ from events.jetstream import JetStreamLog
 from events.streams import ACK_WAIT_S, TASKS, ensure_streams, verifiers_settings
 from events.traces import TraceStore
 
+CHECKS_AT_ONCE = 2
+"""So that one miner that takes all the time that it may does not keep the others waiting. Each may take 4 GiB."""
 GRACE_S = 0.0
 """A check takes minutes: one that runs when this process is asked to stop is handed back."""
 
@@ -83,7 +85,7 @@ def application(settings: VerifierSettings) -> tuple[FastStream, Intake]:
         broker,
         stream=TASKS,
         consumer=ConsumerConfig.from_response(dict(verifiers_settings(settings.lease_s))),
-        slots=1,
+        slots=CHECKS_AT_ONCE,
         title="checks of deployed policies",
     )
     return FastStream(broker, logger=None), intake
