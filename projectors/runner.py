@@ -146,7 +146,10 @@ class Runner:
                 raise result
 
     async def _is_much(self) -> bool:
-        return self.folders is not None and await self.log.last_sequence() >= self.folders.events_min
+        """Whether several processes are worth their start."""
+        if self.folders is None or not self.folders.processes:
+            return False
+        return await self.log.last_sequence() >= self.folders.events_min
 
     async def _build(
         self, outdated: Sequence[Projector], fresh: Sequence[Projector], interrupt: asyncio.Event
@@ -158,7 +161,7 @@ class Runner:
             done = await rebuild_in_bulk(self.log, self.engine, both, self.folders, interrupt)
         await asyncio.gather(
             *(self._rebuild(it, interrupt) for it in outdated if it.projection not in done),
-            *(catch_up(self.log, [it], interrupt) for it in fresh if it.projection not in done),
+            catch_up(self.log, [it for it in fresh if it.projection not in done], interrupt),
         )
 
     async def _rebuild(self, outdated: Projector, interrupt: asyncio.Event) -> None:
