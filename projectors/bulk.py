@@ -57,9 +57,9 @@ class Folders:
 
 
 def folders_for(database_url: str) -> Folders:
-    """As this machine can bear. With one core they would only stand in each other's way."""
+    """As this machine can bear: one core is left to the servers of log and database."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Folders(database_url, 0 if cores == 1 else min(cores, PROCESSES_MAX))
+    return Folders(database_url, min(cores - 1, PROCESSES_MAX))
 
 
 @dataclass
