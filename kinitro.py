@@ -76,6 +76,11 @@ COMMANDS = (
         "Run a real cycle against three policies of our own, from physics to weights, and keep the API up.",
     ),
     Mounted(
+        "top",
+        "events.top.command:top",
+        "Show the running cycle as it fills up, miner by environment, and then the next.",
+    ),
+    Mounted(
         "validate",
         "consumers.validator.commands:validate",
         "Check the backend's weights against the evidence, and submit them to the chain.",

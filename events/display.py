@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,79 +10,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from events import subjects
-from events.codec import decode
-from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.envelope import RecordedEvent
-from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited
 from events.event import Event
 from events.ids import CycleId, EnvId, Hotkey, Uid
 from events.log import EventLog
+from events.progress import Cell, CycleProgress, watch
 from events.weights import MinerStanding, WeightsComputed, WeightsWithheld
 
 NAME_MAX = 14
 """Characters of a hotkey that are shown: enough to tell miners apart."""
-
-
-@dataclass
-class Cell:
-    """One miner on one environment, so far."""
-
-    completed: int = 0
-    successful: int = 0
-    forfeited: int = 0
-    abandoned: int = 0
-
-    @property
-    def done(self) -> int:
-        return self.completed + self.forfeited + self.abandoned
-
-
-@dataclass
-class CycleProgress:
-    """A running cycle, folded from its events."""
-
-    plan: CyclePlanned | None = None
-    cells: dict[tuple[Uid, EnvId], Cell] = field(default_factory=dict)
-    done: int = 0
-    attempts_failed: int = 0
-    ended: CycleSealed | CycleAbandoned | None = None
-
-    def apply(self, event: Event) -> None:
-        match event:
-            case CyclePlanned():
-                self.plan = event
-            case EpisodeCompleted() | EpisodeForfeited() | EpisodeAbandoned():
-                self._count(event)
-            case EpisodeAttemptFailed():
-                self.attempts_failed += 1
-            case CycleSealed() | CycleAbandoned():
-                self.ended = event
-            case _:
-                pass
-
-    def _count(self, event: EpisodeCompleted | EpisodeForfeited | EpisodeAbandoned) -> None:
-        cell = self.cells.setdefault((event.uid, event.env), Cell())
-        self.done += 1
-        match event:
-            case EpisodeCompleted():
-                cell.completed += 1
-                cell.successful += event.success
-            case EpisodeForfeited():
-                cell.forfeited += 1
-            case EpisodeAbandoned():
-                cell.abandoned += 1
-
-
-async def watch(log: EventLog, cycle: CycleId) -> AsyncIterator[CycleProgress]:
-    """The cycle's progress after each batch of its events, from its plan to its end."""
-    progress = CycleProgress()
-    async for batch in log.follow(subject=subjects.cycle(cycle)):
-        for stored in batch:
-            progress.apply(decode(stored).event)
-        yield progress
-        if progress.ended is not None:
-            return
 
 
 async def show_progress(log: EventLog, cycle: CycleId, console: Console) -> CycleProgress:
@@ -125,10 +59,10 @@ def progress_view(progress: CycleProgress) -> RenderableType:
     table = Table(box=None, header_style="dim")
     table.add_column("miner")
     for env in plan.environments:
-        table.add_column(_short(env), justify="right")
+        table.add_column(short(env), justify="right")
     for entry in plan.roster:
         cells = (progress.cells.get((entry.uid, env), Cell()) for env in plan.environments)
-        table.add_row(f"{entry.uid} {_name(entry.hotkey)}", *(_cell_text(cell) for cell in cells))
+        table.add_row(f"{entry.uid} {name_of(entry.hotkey)}", *(_cell_text(cell) for cell in cells))
     return Group(bar, table)
 
 
@@ -147,20 +81,20 @@ def result_view(event: WeightsComputed | WeightsWithheld) -> RenderableType:
     for name in ("uid", "miner"):
         table.add_column(name, no_wrap=True)
     for env in event.epsilons:
-        table.add_column(_short(env), justify="right", overflow="fold")
+        table.add_column(short(env), justify="right", overflow="fold")
     for name in ("frontier", "points", "weight", "u16"):
         table.add_column(name, justify="right", no_wrap=True)
     unpaid = any(map(_unpaid_text, event.standings))
     if unpaid:
         table.add_column("unpaid", no_wrap=True)
-    u16 = _u16_by_uid(event)
+    u16 = u16_by_uid(event)
     for standing in sorted(event.standings, key=lambda it: (-float(it.weight), -int(it.points), it.uid)):
         rates = (_rate_text(standing, env) for env in event.epsilons)
         frontier = "yes" if standing.on_frontier else ""
         weight = f"{float(standing.weight):.6f}"
         table.add_row(
             str(standing.uid),
-            _name(standing.hotkey),
+            name_of(standing.hotkey),
             *rates,
             frontier,
             standing.points,
@@ -173,7 +107,7 @@ def result_view(event: WeightsComputed | WeightsWithheld) -> RenderableType:
     return table
 
 
-def _u16_by_uid(event: WeightsComputed | WeightsWithheld) -> dict[Uid, int]:
+def u16_by_uid(event: WeightsComputed | WeightsWithheld) -> dict[Uid, int]:
     if isinstance(event, WeightsWithheld):
         return {}
     return dict(zip(event.weights_u16.uids, event.weights_u16.values, strict=True))
@@ -203,9 +137,9 @@ def console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=140)
 
 
-def _name(hotkey: Hotkey) -> str:
+def name_of(hotkey: Hotkey) -> str:
     return hotkey if len(hotkey) <= NAME_MAX else f"{hotkey[: NAME_MAX - 1]}…"
 
 
-def _short(env: EnvId) -> str:
+def short(env: EnvId) -> str:
     return env.partition("/")[2].removesuffix("-v3")

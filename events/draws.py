@@ -9,12 +9,13 @@
     rank of an episode = SHA-256(`kinitro/verification-episode/1` 00 material miner frame)
     step of an episode = first 8 bytes, as above, of SHA-256(`kinitro/verification-step/1` 00 material miner frame)
                          modulo the steps that were recorded
+    rank of a witness  = SHA-256(`kinitro/verification-witness/1` 00 material miner uid:8 of the witness)
     seed of a comparison = first 8 bytes, as above, of SHA-256(`kinitro/verification-comparison/1` 00 material miner)
 
-A miner is checked where its draw is below `rate` x 2^64, rounded down. Its probes are taken in ascending order of
-rank, one of its own episodes and one of another miner's in turn, until there are no more of either. Nobody knows the
-secret before the cycle is sealed, so nobody knows who is checked; afterwards everybody can tell whether the draw was
-kept to.
+A miner is checked where its draw is below `rate` x 2^64, rounded down, or where it stands suspended. Its probes are
+taken in ascending order of rank, one of its own episodes and one of another miner's in turn, until there are no more
+of either. Nobody knows the secret before the cycle is sealed, so nobody knows who is checked; afterwards everybody
+can tell whether the draw was kept to.
 """
 
 from __future__ import annotations
@@ -27,14 +28,17 @@ from fractions import Fraction
 from heapq import nsmallest
 from itertools import chain, zip_longest
 
+from events.cycles import CyclePlanned
 from events.ids import EnvId, Hotkey, Uid
 from events.seeds import SeedMaterial
 
 _DRAW = b"kinitro/verification-draw/1\x00"
 _EPISODE = b"kinitro/verification-episode/1\x00"
 _STEP = b"kinitro/verification-step/1\x00"
+_WITNESS = b"kinitro/verification-witness/1\x00"
 _COMPARISON = b"kinitro/verification-comparison/1\x00"
 
+WITNESSES_MAX = 3
 PROBES_PER_SAMPLE = 4
 """So many probes are named for each sample, because recordings go when they are old."""
 
@@ -81,6 +85,16 @@ def drawn(material: SeedMaterial, candidates: Iterable[Candidate], rate: Decimal
     return tuple(sorted((each for each in candidates if is_drawn(material, each, rate)), key=lambda each: each.uid))
 
 
+def to_be_checked(plan: CyclePlanned, material: SeedMaterial) -> tuple[Candidate, ...]:
+    """The miners of the plan that are drawn, and those that are suspended, by uid."""
+    terms = plan.verification
+    if terms is None:
+        return ()
+    suspended = {each.uid for each in terms.suspended}
+    candidates = sorted((Candidate(it.uid, it.hotkey) for it in plan.roster), key=lambda each: each.uid)
+    return tuple(it for it in candidates if it.uid in suspended or is_drawn(material, it, terms.rate))
+
+
 def probes(
     material: SeedMaterial, candidate: Candidate, recordings: Iterable[Recording], count: int
 ) -> tuple[Probe, ...]:
@@ -97,6 +111,12 @@ def probes(
     in_turn = chain.from_iterable(zip_longest(first(own), first(others)))
     chosen = [each for each in in_turn if each is not None][:count]
     return tuple(Probe(each, _step(material, candidate, each)) for each in chosen)
+
+
+def witnesses(material: SeedMaterial, candidate: Candidate, uids: Iterable[Uid]) -> tuple[Uid, ...]:
+    """Up to `WITNESSES_MAX` other miners of these, in the order of their rank: can anybody be reached?"""
+    others = (uid for uid in uids if uid != candidate.uid)
+    return tuple(nsmallest(WITNESSES_MAX, others, key=lambda uid: _hash(_WITNESS, material, candidate, _uint64(uid))))
 
 
 def comparison_seed(material: SeedMaterial, candidate: Candidate) -> int:

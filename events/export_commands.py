@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,11 @@ import aiohttp
 import typer
 
 from events import subjects
+from events.bars import Tell, bar, counted
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
 from events.export import Sink, Trailer, check, parse, read
 from events.export_api import fetch_cycle, fetch_log
-from events.export_files import lines, reading, writing
+from events.export_files import STANDARD, lines, reading, writing
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.log import EventLog
@@ -37,7 +39,8 @@ def export(
     number = None if cycle is None else CycleId(cycle)
 
     async def main() -> None:
-        with writing(out) as sink:
+        with writing(out) as file, bar("events", shown=out != STANDARD or not sys.stdout.isatty()) as tell:
+            sink = _Told(file, tell)
             if api_url is not None:
                 trailer = await _from_api(api_url.rstrip("/"), number, after, sink)
             else:
@@ -60,16 +63,33 @@ def import_(
 
     async def main() -> None:
         async with open_log(context.obj, log, "events import") as connection:
-            done = await bring_in(JetStreamLog(connection), read(lines(file)), trailer)
+            with bar("importing") as tell:
+                events = counted(read(lines(file)), tell, trailer.count)
+                done = await bring_in(JetStreamLog(connection), events, trailer)
         typer.echo(
             f"{source}: {_told(trailer)}; {done.appended} appended, {done.known} were there;"
             f" the log ends at sequence {done.last_sequence}"
         )
 
     with reading(source) as file:
-        trailer = check(lines(file))  # here, so that Ctrl-C ends it
+        with bar("checking") as tell:
+            trailer = check(counted(lines(file), tell))  # here, so that Ctrl-C ends it
         check_whole(trailer)
         run_once(main)
+
+
+class _Told:
+    """An export's sink that tells how many events it was given."""
+
+    def __init__(self, sink: Sink, tell: Tell) -> None:
+        self._sink, self._tell = sink, tell
+        self._lines = 0
+        self.total: int | None = None
+
+    def write(self, piece: bytes, /) -> object:
+        self._lines += piece.count(b"\n")
+        self._tell(self._lines if self.total is None else min(self._lines, self.total), self.total)
+        return self._sink.write(piece)
 
 
 async def _from_api(base_url: str, cycle: CycleId | None, after: int, sink: Sink) -> Trailer:
@@ -79,10 +99,11 @@ async def _from_api(base_url: str, cycle: CycleId | None, after: int, sink: Sink
         return await fetch_cycle(session, base_url, cycle, sink)
 
 
-async def _from_log(servers: Servers, options: LogOptions, cycle: CycleId | None, after: int, sink: Sink) -> Trailer:
+async def _from_log(servers: Servers, options: LogOptions, cycle: CycleId | None, after: int, sink: _Told) -> Trailer:
     async with open_log(servers, options, "events export") as connection:
         log = JetStreamLog(connection)
         if cycle is None:
+            sink.total = await log.last_sequence() - after
             return await _write(log, sink, after=after)
         if await log.last(subjects.plan(cycle)) is None:
             raise Misused(f"there is no cycle {cycle}; see `kinitro cycle list`")

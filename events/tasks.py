@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from events.cycles import EpisodeTerms
+from events.draws import WITNESSES_MAX
 from events.event import Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, EnvId, EpisodeKey, Seed
 
@@ -50,6 +51,9 @@ class ProbeTask(Value):
     action_digest: Hex256
     """Of its recording (`events.traces`)."""
     step: Annotated[int, Field(ge=0)]
+    versions: dict[str, str]
+    machine: Text
+    """Where it was run, and with what (`events.episodes.Evidence`)."""
 
 
 class CheckTask(Value):
@@ -61,8 +65,12 @@ class CheckTask(Value):
     uid: UidField
     hotkey: HotkeyField
     endpoint: Annotated[Text, Field(repr=False)]
+    witnesses: Annotated[tuple[Text, ...], Field(repr=False, max_length=WITNESSES_MAX)]
+    """Endpoints of other miners: where the miner's is silent, a connection to one shows that our network works."""
     repo: Text
     revision: Text
+    environments: tuple[EnvId, ...]
+    """All of the cycle."""
     probes: tuple[ProbeTask, ...]
     """In the order in which they are to be taken. There are more than samples, as a recording may be gone."""
     samples: Annotated[int, Field(ge=1)]

@@ -26,6 +26,7 @@ from events.rules import UnitDecimal
 SAMPLES_MAX = 20
 ACTION_VALUES_MAX = 64
 REPEATS_MAX = 64
+ELSEWHERE_MAX = 256
 FILES_MAX = 16
 """So many of a repository's weight files are named, the largest first."""
 
@@ -85,11 +86,59 @@ class Mismatch(StrEnum):
     OTHER_DISTRIBUTION = "other_distribution"
     NOT_REPEATED = "not_repeated"
     """The committed code states that it is seeded by the episode, and does not give the same action again."""
+    EVALUATION_DIFFERS = "evaluation_differs"
+    """The endpoint acts as the committed code now, and did not in the evaluation."""
+
+
+class Undecided(StrEnum):
+    """Why nothing is held against the miner of what it did in the evaluation. Closed.
+
+    The first four are found where the check is made; the last two follow from the comparison's actions.
+    """
+
+    OTHER_VERSIONS = "other_versions"
+    """The episode was run with other versions of the simulator and its libraries than the check."""
+    OTHER_MACHINE = "other_machine"
+    """It has pictures, and was run on another kind of machine."""
+    OTHER_OBSERVATIONS = "other_observations"
+    """Played again, it came to other rewards, states or pictures than in the evaluation."""
+    NOT_ANSWERED = "not_answered"
+    """The committed code did not say what it does without its memory."""
+    BY_DISTRIBUTION = "by_distribution"
+    """The committed code does not repeat itself."""
+    KEEPS_STATE = "keeps_state"
+    """What the committed code does there depends on more than the observation and the environment: then episodes that
+    ran at once may have been mixed up, which is not held against anybody."""
 
 
 ActionValues = Annotated[tuple[float, ...], Field(max_length=ACTION_VALUES_MAX)]
 """All channels of one action one after the other, by name."""
 ByRepeat = Annotated[tuple[ActionValues, ...], Field(max_length=REPEATS_MAX)]
+
+
+class Evaluated(Value):
+    """What the miner itself did at a sample when it was evaluated, beside what the committed code does.
+
+    `given` and `committed` are native actions (`sim/native.py`), the others have all channels, as a sample's have.
+    """
+
+    given: ActionValues
+    """With this the simulator was driven: as it was recorded."""
+    committed: ActionValues
+    """Of the first repeat, as it would have driven the simulator."""
+    alone: ActionValues | None
+    """The committed code's where it is asked for this observation right after the reset; None where it was not."""
+    after_others: ActionValues | None
+    """And where, after the reset of another episode of the environment, it is shown another episode first, and then
+    this one."""
+    elsewhere: Annotated[tuple[ActionValues, ...], Field(max_length=ELSEWHERE_MAX)]
+    """And those, without doubles, that it gives right after a reset for each other environment of the cycle: a
+    policy whose episodes were mixed up may have been told another one."""
+    error: float
+    """Of `given`, as a sample's, over the values that a native action comes from: the least of those beside
+    `committed` and beside each of `elsewhere`."""
+    undecided: Undecided | None
+    """None: an error beyond the tolerance is a mismatch."""
 
 
 class CheckedSample(Value):
@@ -106,7 +155,10 @@ class CheckedSample(Value):
     error: float | None
     """The relative error; None where there is none to compute."""
     score: Annotated[float, Field(ge=0, le=1)]
+    """Of what is served now; the evaluation is not in it."""
     mismatch: Mismatch | None
+    evaluated: Evaluated | None
+    """None where the episode is another miner's, or no cycle's."""
 
 
 class ComparedActions(Value):
@@ -144,6 +196,8 @@ class FailureReason(StrEnum):
 
     ACTIONS_DIFFER = "actions_differ"
     """The endpoint does not act as the committed code."""
+    EVALUATION_DIFFERS = "evaluation_differs"
+    """It does now, but did not in the evaluation."""
     NOT_REPEATED = "not_repeated"
     """The code states that it is seeded by the episode, and is not."""
     REPOSITORY_REFUSED = "repository_refused"

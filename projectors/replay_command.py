@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from events.bars import bar
 from events.cli import LogOptions, Misused, open_log, options, run_once
 from events.jetstream import JetStreamLog
 from projectors import operations
@@ -78,24 +75,12 @@ def chosen(names: list[str]) -> list[Projection]:
 
 async def _watched(replay: Replay) -> list[Replayed]:
     """Runs it, with a bar on a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar, started = progress.add_task(replay.stage, total=None, rate=""), time.monotonic()
+    with bar(replay.stage) as tell:
         running = asyncio.create_task(replay.run())
         try:
             while not running.done():
                 await asyncio.wait({running}, timeout=REFRESH_S)
-                rate = (replay.position - replay.kept) / (time.monotonic() - started)
-                progress.update(
-                    bar, description=replay.stage, completed=replay.position, total=replay.end, rate=f"{rate:,.0f}/s"
-                )
+                tell(replay.position, replay.end, replay.stage)
             return await running
         finally:
             running.cancel()

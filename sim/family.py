@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from events.variation import VariationRanges
     from sim.cameras import ObservationProfile
     from sim.environment import Environment
+    from sim.native import NativeMap
     from sim.rendering.renderer import Renderer
     from sim.rl_interface import Action
     from sim.spec import Channel
@@ -55,6 +56,7 @@ class Family:
     tasks: tuple[str, ...]
     actions: tuple[Channel, ...]
     """Every channel that any of its environments understands."""
+    native: NativeMap
     load: Callable[[], Make]
     """Imports what its environments need."""
     expert: Callable[[str], Expert]

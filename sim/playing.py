@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sim.errors import SimulationFailed
+from sim.trace import Recording, Track
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,8 @@ class Played:
     observations: tuple[Observation, ...]
     """A camera's images make most of it: 42 kB each with two of 84 pixels."""
     action_spec: ActionSpec
+    track: Track
+    """What the simulator answered until then."""
 
 
 async def play(spec: EpisodeSpec, actions: NDArray[np.float32], step: int, stage: SimulationThread) -> Played:
@@ -38,13 +41,14 @@ async def play(spec: EpisodeSpec, actions: NDArray[np.float32], step: int, stage
     async with stage.environment(
         spec.env, spec.profile, max_steps=spec.max_steps, variation=spec.variation
     ) as environment:
-        observations = [await stage.run(environment.reset, spec.seed)]
+        recording = Recording(environment)
+        observations = [await stage.run(recording.reset, spec.seed)]
         for native in actions[:step]:
-            result = await stage.run(environment.step_native, native)
+            result = await stage.run(recording.step_native, native)
             if result.done:
                 raise SimulationFailed(
                     f"{spec.env} #{spec.index}: played again it ends after {len(observations)} steps, and recorded"
                     f" were {len(actions)}: is this another version of the simulator, or another kind of CPU?"
                 )
             observations.append(result.observation)
-        return Played(tuple(observations), environment.action_spec)
+        return Played(tuple(observations), environment.action_spec, recording.track())

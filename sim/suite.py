@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.cameras import ObservationProfile
     from sim.environment import Environment
     from sim.family import Family
+    from sim.native import NativeMap
     from sim.rendering.renderer import Renderer
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (METAWORLD, CONTROL)}
@@ -68,6 +69,16 @@ def _closest(text: str) -> list[EnvId]:
         for env in known.environments
     }
     return [candidates[name] for name in difflib.get_close_matches(task, candidates, n=3, cutoff=0.5)]
+
+
+def native_map(env: EnvId) -> NativeMap:
+    """How this environment's native actions follow from what policies answer.
+
+    Raises:
+        UnknownEnvironment
+    """
+    family, _ = split_env_id(find(env))
+    return FAMILIES[family].native
 
 
 def make(

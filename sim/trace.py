@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +67,9 @@ class Track:
     """Of each step."""
     checkpoints: tuple[str, ...] = ()
     """The beginning (16 hex digits) of `Environment.state_digest()` after reset and every 25th step."""
+    pictures: str = field(default="", compare=False)
+    """The beginning (16 hex digits) of the first observation's `pictures_digest`; empty where nobody looked. It tells
+    one way of drawing from another, and is no part of the physics."""
 
 
 NO_TRACK = Track()
@@ -80,12 +83,14 @@ class Recording:
         self._actions: list[NativeAction] = []
         self._rewards: list[float] = []
         self._checkpoints: list[str] = []
+        self._pictures = ""
         self._total_reward = 0.0
         self._last: StepResult | None = None
 
     def reset(self, seed: Seed) -> Observation:
         observation = self._environment.reset(seed)
         self._check()
+        self._pictures = pictures_digest(observation)[: 2 * CHECKPOINT_BYTES]
         return observation
 
     def step(self, action: Action) -> StepResult:
@@ -110,7 +115,7 @@ class Recording:
         return np.array(self._actions, np.float32) if self._actions else np.empty((0, 0), np.float32)
 
     def track(self) -> Track:
-        return Track(tuple(self._rewards), tuple(self._checkpoints))
+        return Track(tuple(self._rewards), tuple(self._checkpoints), self._pictures)
 
     def outcome(self) -> PhysicsOutcome:
         last = self._last
@@ -129,6 +134,14 @@ class Recording:
 def action_digest(actions: NDArray[np.float32]) -> str:
     """See `PhysicsOutcome.action_digest`."""
     return hashlib.sha256(actions.astype(LITTLE_FLOAT32, copy=False).tobytes()).hexdigest()
+
+
+def pictures_digest(observation: Observation) -> str:
+    """SHA-256 (hex) over the pixels of all cameras, by their names; empty without cameras."""
+    digest = hashlib.sha256()
+    for camera in sorted(observation.rgb):
+        digest.update(observation.rgb[camera].tobytes())
+    return digest.hexdigest() if observation.rgb else ""
 
 
 def encode_trace(actions: NDArray[np.float32]) -> bytes:

@@ -26,6 +26,7 @@ from consumers.audit.marks import mark
 from consumers.audit.render import SUFFIXES, render
 from consumers.audit.sources import ApiSource, LogSource, Source
 from events import display
+from events.bars import bar
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
 from events.ids import EpisodeKey
 from events.jetstream import JetStreamLog
@@ -81,7 +82,7 @@ def audit_episode(
 
     async def main() -> None:
         case = await _case(context.obj, source, log, key)
-        with simulators() as again:
+        with bar("the episode again"), simulators() as again:
             result = await audit_case(case, again)
         results.append(result)
         if as_json:
@@ -114,7 +115,7 @@ def render_episode(
     async def main() -> None:
         case = await _case(context.obj, source, log, key)
         record = decode_record(case.recording)
-        with simulators() as again:
+        with bar("drawing"), simulators() as again:
             told = {"title": key.id, "ending": case.claim.ending}
             drawn = await again.run(render, case.spec(), record.actions, out.absolute(), **told)
         typer.echo(f"{out}: {drawn.steps} steps, {drawn.fps:g} in a second of the simulation")

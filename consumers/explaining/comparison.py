@@ -16,6 +16,7 @@ from consumers.explaining.answers import ask
 from consumers.explaining.comparison_view import view
 from consumers.scoring.paired import Compared, compared
 from events import display, subjects
+from events.bars import bar, counted
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
 from events.codec import decode
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
@@ -41,6 +42,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="All of it, exactly, as one JSON object.")] = False,
 ) -> None:
     """Say in which episodes of a cycle two miners differ, and whether that separates them."""
+    source.check_log_not_named(context)
     if source.api_url is not None and source.file is not None:
         raise Misused("--api-url and --file: name one of them")
     names = first, second
@@ -114,16 +116,20 @@ async def _from_log(servers: Servers, options: LogOptions, cycle: CycleId, names
     async with open_log(servers, options, "compare") as connection:
         batches = JetStreamLog(connection).read(subject=subjects.cycle(cycle))
         async with aclosing(cast("Any", batches)):
-            async for batch in batches:
-                for stored in batch:
-                    outcomes.add(stored)
+            with bar("events") as tell:
+                read_events = 0
+                async for batch in batches:
+                    for stored in batch:
+                        outcomes.add(stored)
+                    read_events += len(batch)
+                    tell(read_events, None)
     return outcomes.compared(names)
 
 
 def _from_file(path: Path, cycle: CycleId, names: tuple[str, str]) -> Compared:
     outcomes = Outcomes(cycle)
-    with reading(path) as file:
-        for number, event in enumerate(read(lines(file)), start=1):
+    with reading(path) as file, bar("events") as tell:
+        for number, event in enumerate(counted(read(lines(file)), tell), start=1):
             outcomes.add(Stored(number, event.subject, event.body))
     return outcomes.compared(names)
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from consumers.miner.checks import Report, Verdict
 from consumers.miner.template_files import write_template
+from events.bars import bar
 from events.cli import FAILED, run_once
 from events.display import console
 from sim.suite import find
@@ -59,7 +60,8 @@ def verify_endpoint(
 
     async def main() -> None:
         async with SimulationThread() as stage:
-            reports.append(await Verification(trial, stage).report())
+            with bar("checks") as tell:
+                reports.append(await Verification(trial, stage, tell).report())
 
     run_once(main)
     report = reports[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from consumers.miner.checks import (
     timing_check,
     warned,
 )
+from events.bars import Tell, silent
 from events.ids import EnvId, Seed
 from events.variation import STANDARD
 from sim.encodings import Encoding, advertised
@@ -72,8 +73,8 @@ class _Timed:
 class Verification:
     """One trial. Make one per trial, inside the running event loop."""
 
-    def __init__(self, trial: Trial, stage: SimulationThread) -> None:
-        self._trial = trial
+    def __init__(self, trial: Trial, stage: SimulationThread, tell: Tell = silent) -> None:
+        self._trial, self._tell = trial, tell
         self._stage = stage
         self._reset_ms: list[float] = []
         self._act_ms: list[float] = []
@@ -87,12 +88,12 @@ class Verification:
         observation, spec = await self._first_observation()
         checks = await self._first_calls(observation, spec)
         if all(check.verdict is not Verdict.FAILED for check in checks):
-            checks.append(await self._health())
-            checks.append(await self._repeated(observation, spec))
-            checks += await self._encodings(observation, spec)
-            checks.append(await self._at_once(observation, spec))
-            for index in range(self._trial.episodes):
-                checks += await self._episode(index)
+            done, parts = 1, 5 + self._trial.episodes
+            self._tell(done, parts)
+            async for found in self._further(observation, spec):
+                checks += found
+                done += 1
+                self._tell(done, parts)
         reset = Timing.of(self._reset_ms, self._trial.reset_deadline_ms)
         act = Timing.of(self._act_ms, self._trial.act_deadline_ms)
         if reset is not None:
@@ -100,6 +101,14 @@ class Verification:
         if act is not None:
             checks.append(timing_check("time for /act", act))
         return Report(tuple(checks), reset, act)
+
+    async def _further(self, observation: Observation, spec: ActionSpec) -> AsyncIterator[list[Check]]:
+        yield [await self._health()]
+        yield [await self._repeated(observation, spec)]
+        yield await self._encodings(observation, spec)
+        yield [await self._at_once(observation, spec)]
+        for index in range(self._trial.episodes):
+            yield await self._episode(index)
 
     def _policy(self, *, speak: Encoding | None = None, on_connected: Callable[[], None] | None = None) -> HttpPolicy:
         return HttpPolicy(

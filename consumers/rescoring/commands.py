@@ -11,7 +11,7 @@ import typer
 
 from consumers.audit.case import CannotAudit
 from consumers.audit.cycle.audit import conclude
-from consumers.audit.cycle.commands import opened
+from consumers.audit.cycle.commands import opened, read_into
 from consumers.audit.cycle.fold import CycleFold
 from consumers.audit.cycle.options import CycleSourceOptions
 from consumers.audit.cycle.sources import CycleSource
@@ -19,7 +19,7 @@ from consumers.rescoring.view import document, view
 from consumers.scoring.rescoring import Rescored
 from consumers.scoring.rescoring import rescore as rescored
 from events import display
-from events.cli import LogOptions, options, run_once
+from events.cli import LogOptions, Misused, options, run_once
 from events.cycles import CyclePlanned
 from events.ids import CycleId
 from events.rules_file import RulesFile
@@ -43,6 +43,9 @@ def rescore(
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
     """Show a cycle's scores and weights under other rules, beside the published ones."""
+    source.check_log_not_named(context)
+    if source.api_url is not None and source.file is not None:
+        raise Misused("--api-url and --file: name one of them")
 
     async def main() -> None:
         other = RulesFile.read(rules)
@@ -64,8 +67,7 @@ async def run_rescore(cycle: CycleId, source: CycleSource, other: RulesFile) -> 
         RulesRefused: the other rules do not fit together.
     """
     fold = CycleFold(cycle)
-    async for batch in source.batches(cycle):
-        await asyncio.to_thread(fold.add, batch)
+    await read_into(fold, source, cycle)
     verdicts = await asyncio.to_thread(lambda: list(conclude(fold, source.trailer, None)))
     for verdict in verdicts:
         if verdict.same is False:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from events.cycles import CyclePlanned, CycleSeeded
-from events.draws import Candidate, is_drawn
+from events.draws import to_be_checked
 from events.ids import Uid
 from events.seeds import SeedMaterial
 from events.verification import VerificationOutcome
@@ -20,19 +20,8 @@ class NotAsDrawn(NamedTuple):
     found: str
 
 
-def to_be_checked(plan: CyclePlanned, seeded: CycleSeeded | None, secret: str) -> frozenset[Uid]:
-    """Who is drawn, and who stands suspended. Without a seed no episode was run, and nobody is checked.
-
-    `secret`: as it was revealed, in hex.
-    """
-    if plan.verification is None or seeded is None:
-        return frozenset()
-    material, rate = material_of(seeded, secret), plan.verification.rate
-    drawn = {it.uid for it in plan.roster if is_drawn(material, Candidate(it.uid, it.hotkey), rate)}
-    return frozenset(drawn | {it.uid for it in plan.verification.suspended})
-
-
 def material_of(seeded: CycleSeeded, secret: str) -> SeedMaterial:
+    """`secret`: as it was revealed, in hex."""
     return SeedMaterial(bytes.fromhex(secret), bytes.fromhex(seeded.block_hash), seeded.cycle)
 
 
@@ -45,7 +34,7 @@ def not_as_drawn(
         if suspended.uid not in roster or not 0 < suspended.failed_in < plan.cycle:
             named = f"uid {suspended.uid} suspended since cycle {suspended.failed_in}"
             yield NotAsDrawn(suspended.uid, "a miner of the plan, that failed in an earlier cycle", named)
-    due, found = to_be_checked(plan, seeded, secret), {check.uid: check for check in checks}
+    due, found = _due(plan, seeded, secret), {check.uid: check for check in checks}
     for uid in sorted(due ^ found.keys()):
         yield NotAsDrawn(uid, *(("a spot check", "none") if uid in due else ("no spot check", found[uid].type)))
     for uid, check in found.items():
@@ -53,3 +42,10 @@ def not_as_drawn(
             planned = (entry.hotkey, entry.commitment.repo, entry.commitment.revision)
             if planned != (said := (check.hotkey, check.repo, check.revision)):
                 yield NotAsDrawn(uid, f"a check of {'@'.join(planned[1:])} of {planned[0]}", f"{said}")
+
+
+def _due(plan: CyclePlanned, seeded: CycleSeeded | None, secret: str) -> frozenset[Uid]:
+    """Without a seed no episode was run, and nobody is checked."""
+    if seeded is None:
+        return frozenset()
+    return frozenset(it.uid for it in to_be_checked(plan, material_of(seeded, secret)))

@@ -12,7 +12,7 @@ import contextlib
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from yarl import URL
 
@@ -54,26 +54,34 @@ class OwnNetwork:
         if len(self._answered) > WITNESSES_MAX:
             self._answered.popitem(last=False)
 
-    async def check(self, suspect: str, doubt: Doubt) -> Check:
+    async def check(self, suspect: str, doubt: Doubt, introduced: Sequence[str] = ()) -> Check:
         """Tries to connect to up to three endpoints on other hosts than the suspect's, in at most `CHECK_S`.
 
         Which ones is left to chance, so that nobody can arrange to be asked. If the suspect had been connected
         to, it is asked as well: its own answer rules us out best. If its name was not resolved, only names can
         tell whether our resolver works.
+
+        `introduced`: endpoints that nobody here has talked to. One that can be connected to is a witness; one that
+        cannot may never have been there, and shows nothing.
         """
         if doubt is Doubt.NONE:
             return Check()
         self._forget()
         host = _witness(suspect)[0]
-        others = [it for it in self._answered if it[0] != host]
-        if doubt is Doubt.NAME_UNANSWERED:
-            others = [it for it in others if not is_address(it[0])]
+
+        def fits(witness: Witness) -> bool:
+            return witness[0] not in ("", host) and not (doubt is Doubt.NAME_UNANSWERED and is_address(witness[0]))
+
+        others = [it for it in self._answered if fits(it)]
+        strangers = [it for it in dict.fromkeys(map(_witness, introduced)) if fits(it) and it not in self._answered]
         # Those that were asked just now come first: many suspects at a time are no reason to ask everybody.
         chosen = sorted(others, key=lambda it: (it not in self._asked, self._rng.random()))[:ASKED_MAX]
         if chosen and doubt is Doubt.FELL_SILENT:
             chosen.append(_witness(suspect))
-        answers = await asyncio.gather(*(asyncio.shield(self._ask(witness)) for witness in chosen))
-        return Check(asked=len(chosen), answered=sum(answers))
+        asked = [*chosen, *strangers[:ASKED_MAX]]
+        answers = await asyncio.gather(*(asyncio.shield(self._ask(witness)) for witness in asked))
+        met = sum(answers[len(chosen) :])
+        return Check(asked=len(chosen) + met, answered=sum(answers))
 
     def _forget(self) -> None:
         now_s = self._clock()

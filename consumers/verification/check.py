@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from consumers.verification.committed import CodeFailed, CommittedActions, SandboxBroken, committed_actions
+from consumers.verification.committed import CommittedActions, committed_actions
+from consumers.verification.committed_code import CodeFailed, SandboxBroken
+from consumers.verification.evaluated import OwnSample
 from consumers.verification.limits import REPEATS_BY_DISTRIBUTION
 from consumers.verification.probes import Probed, acts
 from consumers.verification.sandbox.protocol import Sandbox
@@ -54,7 +56,10 @@ async def _against(committed: CommittedActions, endpoint: Endpoint, terms: Check
         tell(f"it does not repeat itself: {repeats} repeats of {len(committed.probes)} samples are compared")
     tell(f"asking the endpoint for {repeats * acts(committed.probes)} actions")
     served = [await endpoint.run(committed.probes, terms) for _ in range(repeats)]
-    samples = [probe.sample for probe in committed.probes]
+    samples = [
+        (probe.sample, OwnSample(probe.evaluation, otherwise) if probe.evaluation else None)
+        for probe, otherwise in zip(committed.probes, committed.otherwise, strict=True)
+    ]
     compared = compared_actions(
         samples, committed.runs, served, tolerance=terms.tolerance, seed=terms.seed, seeded=committed.seeded
     )

@@ -11,6 +11,7 @@ from consumers.simulation.network import OwnNetwork
 from consumers.simulation.outcomes import SETUP_ALLOWANCE_S, STEP_ALLOWANCE_S
 from consumers.simulation.thread import STUCK_S, is_stuck
 from consumers.verification.check import check
+from consumers.verification.evaluation import evaluation_of
 from consumers.verification.limits import ENDPOINT_RETRY_S
 from consumers.verification.probes import Probed, Sampled
 from consumers.verification.repository import Repositories, RepositorySnapshot
@@ -45,7 +46,7 @@ class Checked:
 
 
 class Checker:
-    """One per verifier process; checks one miner after the other."""
+    """One per verifier process; may check several miners at a time."""
 
     def __init__(
         self,
@@ -113,6 +114,7 @@ class Checker:
             task.endpoint,
             own_network=self._own_network,
             allow_private=self._allow_private,
+            witnesses=task.witnesses,
             retry_s=self._endpoint_retry_s,
         )
         terms = CheckTerms(
@@ -121,6 +123,7 @@ class Checker:
             act_deadline_ms=task.terms.act_deadline_ms,
             reset_deadline_ms=task.terms.reset_deadline_ms,
             within_s=max(left_s, 1.0),
+            environments=task.environments,
         )
         return await check(sandbox, snapshot.path, endpoint, probes, terms)
 
@@ -137,7 +140,8 @@ class Checker:
         return probes
 
     async def _played(self, task: CheckTask, probe: ProbeTask, recording: bytes) -> Probed:
-        actions = decode_record(recording).actions
+        record = decode_record(recording)
+        actions = record.actions
         if action_digest(actions) != probe.action_digest:
             raise InvalidTrace(
                 f"the recording of {probe.env} #{probe.index} of uid {probe.uid}: expected actions of digest"
@@ -164,7 +168,9 @@ class Checker:
                 f"{probe.env} #{probe.index} was not played to step {probe.step} within {limit_s:.0f} s: this machine"
                 " is overloaded, or the simulation hangs"
             ) from error
-        return Probed(Sampled(probe.uid, probe.env, probe.index, probe.step), played.observations, played.action_spec)
+        sample = Sampled(probe.uid, probe.env, probe.index, probe.step)
+        evaluation = evaluation_of(task, probe, record, played) if probe.uid == task.uid else None
+        return Probed(sample, played.observations, played.action_spec, evaluation)
 
 
 def _no_recordings(task: CheckTask) -> str:

@@ -15,14 +15,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from consumers.verification.listing import REVISION, ListedFile
-from consumers.verification.trouble import HubTrouble, Refusal, RepositoryRefused, Trouble
+from consumers.verification.trouble import HubTrouble, NoSnapshot, Refusal, RepositoryRefused, Trouble
 
 HUB = "https://huggingface.co"
 ATTEMPTS_MAX = 5
 PAUSE_S, PAUSE_MAX_S = 1.0, 30.0
 ANSWER_BYTES_MAX = 8 << 20
 ERROR_CHARS_MAX = 500
-PASSING = frozenset({Trouble.HUB_AWAY, Trouble.RATE_LIMITED, Trouble.HUB_UNTRUE, Trouble.FETCHER_DIED})
+PASSING = frozenset(
+    {Trouble.HUB_AWAY, Trouble.RATE_LIMITED, Trouble.HUB_UNTRUE, Trouble.FILE_MISSING, Trouble.FETCHER_DIED}
+)
 """May be otherwise at the next attempt."""
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,7 +119,7 @@ class Fetcher:
                 pause_s = self._pause(attempt, trouble)
                 left_s = deadline_s - time.monotonic()
                 if trouble.reason not in PASSING or attempt == ATTEMPTS_MAX or pause_s >= left_s:
-                    raise
+                    raise _lasting(trouble) from trouble
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
@@ -158,6 +160,13 @@ class Fetcher:
             await process.wait()
             errors.cancel()
         return _answer(json.loads(line))
+
+
+def _lasting(trouble: HubTrouble) -> NoSnapshot:
+    """What it is after the last attempt. Content that was deleted under its listing is missing for ever."""
+    if trouble.reason is not Trouble.FILE_MISSING:
+        return trouble
+    return RepositoryRefused(Refusal.FILE_MISSING, f"{trouble.detail}; commit to a revision with all of its files")
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -36,7 +36,6 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -65,6 +64,8 @@ class Transport(httpx2.HTTPTransport):
     """Turns every trouble that may pass into `HubTrouble`, before the library begins to wait."""
 
     requests_left: int | None = None
+    commit: str | None = None
+    """What is asked for. A branch or a tag may have the name of a commit that there is not, and be moved."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if self.requests_left is not None:
@@ -85,6 +86,12 @@ class Transport(httpx2.HTTPTransport):
                 Trouble.RATE_LIMITED if limited else Trouble.HUB_AWAY,
                 f"{request.url.host} answered {response.status_code}",
                 retry_after_s(response.headers.get("Retry-After")),
+            )
+        meant = response.headers.get("X-Repo-Commit")
+        if self.commit is not None and meant not in (None, self.commit):
+            response.close()
+            raise RepositoryRefused(
+                Refusal.REVISION_MISSING, f"{self.commit} is no commit, but a name for {meant}; commit to that"
             )
         return response
 
@@ -140,6 +147,7 @@ def _answer(request: dict[str, Any], transport: Transport) -> dict[str, Any]:
     api = HfApi(endpoint=request["endpoint"], token=False)
     if "files" not in request:
         return _listed(api, transport, request["repo"], request["revision"], request["bytes_max"])
+    transport.commit = request["commit"]
     files = [ListedFile(**each) for each in request["files"]]
     target = Path(request["target"])
     return {"files": [_fetched(request, file, target) for file in files]}
@@ -173,7 +181,14 @@ def _fetched(request: dict[str, Any], file: ListedFile, target: Path) -> dict[st
     if not place.exists():
         apart = target / "apart"
         shutil.rmtree(apart, ignore_errors=True)
-        path = _downloaded(request, file, apart)
+        try:
+            path = _downloaded(request, file, apart)
+        except HfHubHTTPError as error:
+            if error.response.status_code not in (404, 410):
+                raise
+            raise HubTrouble(
+                Trouble.FILE_MISSING, f"{file.name}: listed, and not there: {_chained(error)}"
+            ) from error
         sha256 = checked_sha256(file, path)
         place.parent.mkdir(parents=True, exist_ok=True)
         path.chmod(0o444)
@@ -219,7 +234,9 @@ def _refused(error: Exception, detail: str) -> RepositoryRefused | None:
         case GatedRepoError() | DisabledRepoError():
             return RepositoryRefused(Refusal.NO_ACCESS, f"everybody must be able to read it: {detail}")
         case RepositoryNotFoundError() | HFValidationError():
-            return RepositoryRefused(Refusal.REPOSITORY_MISSING, f"there is none that everybody can read: {detail}")
+            return RepositoryRefused(
+                Refusal.REPOSITORY_MISSING, f"there is none of this name that is public: {detail}"
+            )
         case RevisionNotFoundError():
             return RepositoryRefused(Refusal.REVISION_MISSING, f"the repository has no such commit: {detail}")
         case HfHubHTTPError() if error.response.status_code in (401, 403):
@@ -229,14 +246,12 @@ def _refused(error: Exception, detail: str) -> RepositoryRefused | None:
 
 def _failed(error: Exception, detail: str) -> HubTrouble | None:
     match error:
-        case RemoteEntryNotFoundError():
-            return HubTrouble(Trouble.HUB_UNTRUE, f"a listed file is not there: {detail}")
         case AddressRefused():
             return HubTrouble(Trouble.ADDRESS_REFUSED, detail)
         case OSError(errno=errno.EFBIG):
             return HubTrouble(Trouble.HUB_UNTRUE, "a file is larger than it was listed")
         case OSError(errno=errno.ENOSPC):
-            return HubTrouble(Trouble.CACHE_FULL, detail)
+            return HubTrouble(Trouble.CACHE_FULL, "the disk of the cache of repositories has no space left")
         case OSError() if "Consistency check failed" in str(error):
             return HubTrouble(Trouble.HUB_UNTRUE, detail)
     return None
@@ -244,13 +259,21 @@ def _failed(error: Exception, detail: str) -> HubTrouble | None:
 
 def _chained(error: BaseException) -> str:
     causes: Iterator[BaseException] = _causes(error)
-    return " <- ".join(f"{type(each).__name__}: {each}" for each in islice(causes, 3))[:DETAIL_CHARS_MAX]
+    return " <- ".join(_line(each) for each in islice(causes, 3))[:DETAIL_CHARS_MAX]
+
+
+def _line(error: BaseException) -> str:
+    """Without what the library writes around an answer: a link to its manual, and a page of advice to its users."""
+    if isinstance(error, HfHubHTTPError):
+        said = f", {error.server_message}" if error.server_message else ""
+        return " ".join(f"the hub answers {error.response.status_code}{said}".split())
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = None if isinstance(error, HfHubHTTPError) else error.__cause__
 
 
 def _reported(trouble: NoSnapshot) -> dict[str, Any]:

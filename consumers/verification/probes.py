@@ -9,6 +9,7 @@ import numpy as np
 
 from consumers.verification.comparison import Actions
 from events.ids import EnvId, Uid
+from events.verification import Undecided
 from sim.policy import TaskConfig
 from sim.rl_interface import Action, Observation
 from sim.spec import ActionSpec
@@ -26,12 +27,24 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What the checked miner itself did at the sample when it was evaluated."""
+
+    given: Actions
+    """The native action that was recorded."""
+    undecided: Undecided | None
+    """Why it cannot be compared here, if so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Probed:
     """One sample with the observations 0 to `step`; only the action that follows the last one is compared."""
 
     sample: Sampled
     observations: Sequence[Observation]
     action_spec: ActionSpec
+    evaluation: Evaluation | None = None
+    """None where the episode is another miner's, or no cycle's."""
 
     @property
     def task(self) -> TaskConfig:

@@ -37,11 +37,21 @@ class Endpoint:
     """A miner's policy server."""
 
     def __init__(
-        self, url: str, *, own_network: OwnNetwork, allow_private: bool, retry_s: float = ENDPOINT_RETRY_S
+        self,
+        url: str,
+        *,
+        own_network: OwnNetwork,
+        allow_private: bool,
+        witnesses: Sequence[str] = (),
+        retry_s: float = ENDPOINT_RETRY_S,
     ) -> None:
-        """`retry_s`: how long it is asked again after a failure, each time over a new connection."""
+        """`witnesses`: other endpoints, which may show that our network works.
+
+        `retry_s`: how long it is asked again after a failure, each time over a new connection.
+        """
         self.url = url
         self._own_network = own_network
+        self._witnesses = tuple(witnesses)
         self._allow_private = allow_private
         self._retry_s = retry_s
 
@@ -88,7 +98,7 @@ class Endpoint:
 
     async def blamed(self, failed: PolicyFailed | EpisodeForfeit) -> EndpointFailed | OurNetwork:
         """Whose part the failure is."""
-        check = await self._own_network.check(self.url, failed.doubt)
+        check = await self._own_network.check(self.url, failed.doubt, self._witnesses)
         blame = verdict(failed, check, (), attempts_max=1)
         if isinstance(blame, TryAgain):
             return OurNetwork(f"{failed.code}: {blame.detail}")

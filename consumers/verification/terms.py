@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from events.ids import EnvId
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckTerms:
@@ -19,3 +21,5 @@ class CheckTerms:
     """Those of an evaluation; a check allows more (`limits`)."""
     within_s: float
     """How long the whole check may take."""
+    environments: tuple[EnvId, ...] = ()
+    """Of the cycle; none where there is no cycle."""

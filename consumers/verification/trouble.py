@@ -31,6 +31,8 @@ class Refusal(StrEnum):
     NOT_PLAIN = "not_plain"
     """Something that is neither a file nor a folder of files: a submodule."""
     EMPTY = "empty"
+    FILE_MISSING = "file_missing"
+    """It is listed, but whoever owns the repository has deleted its content."""
 
 
 class Trouble(StrEnum):
@@ -41,6 +43,8 @@ class Trouble(StrEnum):
     RATE_LIMITED = "rate_limited"
     HUB_UNTRUE = "hub_untrue"
     """What was sent is not what was announced: another size, or another digest."""
+    FILE_MISSING = "file_missing"
+    """What was listed is not there. It may come; if it does not, the miner has deleted it (`Refusal`)."""
     ADDRESS_REFUSED = "address_refused"
     """The hub sent us to an address that is not on the public internet."""
     TOO_SLOW = "too_slow"

@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
-from consumers.verification.comparison import Comparison, Runs, SampleComparison, compare
+from consumers.verification.comparison import Actions, Comparison, Runs, SampleComparison, compare
+from consumers.verification.evaluated import OwnSample, evaluated, own_sample
 from consumers.verification.probes import Sampled
+from events.ids import EnvId
 from events.verification import (
     CheckedSample,
     ComparedActions,
@@ -56,18 +59,28 @@ def found(compared: ComparedActions, tolerance: Decimal) -> Passed | Failed:
         return Passed(compared)
     if any(each.mismatch is Mismatch.NOT_REPEATED for each in wrong):
         return Failed(FailureReason.NOT_REPEATED, _not_repeated(wrong, len(compared.samples)), compared)
+    now = [each for each in wrong if each.mismatch is not Mismatch.EVALUATION_DIFFERS]
+    if not now:
+        return Failed(FailureReason.EVALUATION_DIFFERS, _differed(wrong, compared, tolerance), compared)
     if compared.method is Method.BY_DISTRIBUTION:
         return Failed(FailureReason.ACTIONS_DIFFER, _other_distribution(compared), compared)
-    return Failed(FailureReason.ACTIONS_DIFFER, _differ(wrong, len(compared.samples), tolerance), compared)
+    return Failed(FailureReason.ACTIONS_DIFFER, _differ(now, len(compared.samples), tolerance), compared)
 
 
 def compared_actions(
-    samples: Sequence[Sampled], committed: Runs, served: Runs, *, tolerance: Decimal, seed: int, seeded: bool
+    samples: Sequence[tuple[Sampled, OwnSample | None]],
+    committed: Runs,
+    served: Runs,
+    *,
+    tolerance: Decimal,
+    seed: int,
+    seeded: bool,
 ) -> ComparedActions:
-    """Compares the runs, and says it as an event does: a sample by its worst repeat.
+    """Compares the runs, and says it as an event does: a sample by its worst repeat. Then its evaluation, if any.
 
     Raises:
-        ValueError: as `compare`.
+        ValueError: as `compare`, or these are no actions of their environment.
+        UnknownEnvironment: of a miner's own sample.
     """
     comparison = compare(committed, served, tolerance=float(tolerance), seed=seed, seeded=seeded)
     return ComparedActions(
@@ -77,8 +90,16 @@ def compared_actions(
         p_value=comparison.p_value,
         false_alarm_rate=comparison.false_alarm_rate,
         samples=tuple(
-            _checked(sample, _worst(comparison, number), _by_repeat(committed, number), _by_repeat(served, number))
-            for number, sample in enumerate(samples)
+            CheckedSample(
+                uid=sample.uid,
+                env=sample.env,
+                index=sample.index,
+                step=sample.step,
+                committed=_by_repeat(committed, number),
+                served=_by_repeat(served, number),
+                **_judged(comparison, number, sample.env, own, committed[0][number]),
+            )
+            for number, (sample, own) in enumerate(samples)
         ),
     )
 
@@ -87,9 +108,13 @@ def compared_again(compared: ComparedActions, *, tolerance: Decimal, seed: int) 
     """The same, once more, from nothing but the actions that an event holds.
 
     Raises:
-        ValueError: the samples have different numbers of repeats, as no comparison has.
+        ValueError: the samples have different numbers of repeats, as no comparison has, or are no actions.
+        UnknownEnvironment: of a miner's own sample.
     """
-    samples = [Sampled(each.uid, each.env, each.index, each.step) for each in compared.samples]
+    samples = [
+        (Sampled(each.uid, each.env, each.index, each.step), own_sample(each.evaluated) if each.evaluated else None)
+        for each in compared.samples
+    ]
     committed, served = (
         [[np.array(action, np.float32) for action in run] for run in zip(*sides, strict=True)]
         for sides in ([each.committed for each in compared.samples], [each.served for each in compared.samples])
@@ -101,23 +126,16 @@ def _worst(comparison: Comparison, sample: int) -> SampleComparison:
     return min((each for each in comparison.samples if each.sample == sample), key=lambda each: each.score)
 
 
-def _checked(
-    sample: Sampled,
-    comparison: SampleComparison,
-    committed: tuple[tuple[float, ...], ...],
-    served: tuple[tuple[float, ...], ...],
-) -> CheckedSample:
-    return CheckedSample(
-        uid=sample.uid,
-        env=sample.env,
-        index=sample.index,
-        step=sample.step,
-        committed=committed,
-        served=served,
-        error=comparison.error,
-        score=comparison.score,
-        mismatch=comparison.mismatch,
-    )
+def _judged(
+    comparison: Comparison, number: int, env: EnvId, own: OwnSample | None, committed: Actions
+) -> dict[str, Any]:
+    """What a sample comes to: what is served now comes first."""
+    worst = _worst(comparison, number)
+    by_value = comparison.method is Method.BY_VALUE
+    then = None if own is None else evaluated(own, env, committed, by_value=by_value)
+    differed = then is not None and then.undecided is None and then.error > comparison.tolerance
+    mismatch = worst.mismatch or (Mismatch.EVALUATION_DIFFERS if differed else None)
+    return {"error": worst.error, "score": worst.score, "mismatch": mismatch, "evaluated": then}
 
 
 def _by_repeat(runs: Runs, sample: int) -> tuple[tuple[float, ...], ...]:
@@ -132,6 +150,22 @@ def _differ(wrong: Sequence[CheckedSample], samples: int, tolerance: Decimal) ->
         f" error is {error}, allowed is {tolerance}, at step {worst.step} of {worst.env} #{worst.index}:"
         " serve the revision that is committed, or commit the one that is served"
     )
+
+
+def _differed(wrong: Sequence[CheckedSample], compared: ComparedActions, tolerance: Decimal) -> str:
+    own = [(each.evaluated, each) for each in compared.samples if each.evaluated and not each.evaluated.undecided]
+    worst, sample = max(((then, each) for then, each in own if each in wrong), key=lambda it: it[0].error)
+    return (
+        f"the endpoint acts as the committed code now, but did not in the evaluation: {len(wrong)} of {len(own)}"
+        f" recorded actions are not those of the committed code; at step {sample.step} of {sample.env}"
+        f" #{sample.index} it gave {_shown(worst.given)}, where the committed code gives {_shown(worst.committed)};"
+        f" the relative error is {worst.error:.3g}, allowed is {tolerance}: serve the revision that is committed for"
+        " as long as a cycle runs"
+    )
+
+
+def _shown(action: Sequence[float]) -> str:
+    return " ".join(f"{value:.3g}" for value in action)
 
 
 def _not_repeated(wrong: Sequence[CheckedSample], samples: int) -> str:

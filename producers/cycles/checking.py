@@ -1,13 +1,13 @@
-"""Puts the checks of a cycle on the work queue."""
+"""Puts the checks of a cycle on the work queue, in the order in which they are to be made."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from events.cycles import CyclePlanned, CycleSeeded
-from events.draws import PROBES_PER_SAMPLE, Candidate, Probe, comparison_seed, probes
+from events.draws import PROBES_PER_SAMPLE, Candidate, Probe, comparison_seed, probes, witnesses
 from events.envelope import Clock, RecordedEvent
 from events.ids import Uid
 from events.queue import QueueFull, TaskQueue
@@ -44,6 +44,11 @@ class CheckTasks:
         chosen = probes(self._material, candidate, recordings, PROBES_PER_SAMPLE * self._terms.samples)
         return tuple(self._probe(each, recordings) for each in chosen)
 
+    def in_order(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        """By chance, the suspended last: they have no weight to lose, and may waste the time of those that have."""
+        suspended = {each.uid for each in self._terms.suspended}
+        return sorted(candidates, key=lambda it: (it.uid in suspended, comparison_seed(self._material, it)))
+
     def task(self, candidate: Candidate, probes: tuple[ProbeTask, ...], within_s: float) -> CheckTask:
         """What a verifier needs to check this miner."""
         commitment = self._commitments[candidate.uid]
@@ -52,8 +57,10 @@ class CheckTasks:
             uid=candidate.uid,
             hotkey=candidate.hotkey,
             endpoint=self._endpoints[candidate.uid],
+            witnesses=tuple(self._endpoints[uid] for uid in witnesses(self._material, candidate, self._endpoints)),
             repo=commitment.repo,
             revision=commitment.revision,
+            environments=self._plan.event.environments,
             probes=probes,
             samples=self._terms.samples,
             tolerance=self._terms.tolerance,
@@ -80,6 +87,8 @@ class CheckTasks:
             attempt=attempt.number,
             action_digest=attempt.action_digest.hex(),
             step=probe.step,
+            versions=dict(attempt.ran_on.versions),
+            machine=attempt.ran_on.machine,
         )
 
 
@@ -101,7 +110,7 @@ class CheckDispatch:
     def restart(self) -> None:
         self.finished = False
         """Whether each of them was offered to the queue in this pass."""
-        self._ahead: Iterator[Candidate] = iter(self._state.checks.missing())
+        self._ahead: Iterator[Candidate] = iter(self._tasks.in_order(self._state.checks.missing()))
         self._next: Candidate | None = None
         self._full_until = 0.0
         """When a queue that was full is tried again, on the monotonic clock."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from events.cycles import CyclePlanned, CycleSeeded
-from events.draws import Candidate, is_drawn
+from events.draws import Candidate, to_be_checked
 from events.episodes import EpisodeCompleted
 from events.ids import Uid
 from events.seeds import SeedMaterial
@@ -89,16 +89,6 @@ class Checks:
     def _draw(self) -> None:
         if self._plan is not None and self.material is not None and self._completed_at is not None:
             self.drawn = to_be_checked(self._plan, self.material)
-
-
-def to_be_checked(plan: CyclePlanned, material: SeedMaterial) -> tuple[Candidate, ...]:
-    """The miners that are drawn, and those that are suspended, by uid."""
-    terms = plan.verification
-    if terms is None:
-        return ()
-    suspended = {each.uid for each in terms.suspended}
-    candidates = sorted((Candidate(it.uid, it.hotkey) for it in plan.roster), key=lambda each: each.uid)
-    return tuple(it for it in candidates if it.uid in suspended or is_drawn(material, it, terms.rate))
 
 
 def _result(event: VerificationOutcome) -> CheckResult:

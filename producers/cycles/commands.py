@@ -11,10 +11,11 @@ from events import display, subjects
 from events.cli import LogOptions, Misused, open_log, options, run_once
 from events.codec import decode, decode_as
 from events.cycles import CyclePlanned, CycleSealed
-from events.display import CycleProgress, progress_view, result_view
+from events.display import progress_view, result_view
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.log import EventLog
+from events.progress import CycleProgress
 from events.weights import WeightsComputed
 from producers.cycles.results import result_of
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from events import subjects
 from events.codec import decode
 from events.cycles import CyclePlanned
 from events.draws import Recording
-from events.episodes import EpisodeCompleted
+from events.episodes import EpisodeCompleted, Evidence
 from events.log import EventLog, Stored
+
+
+class RanOn(NamedTuple):
+    """Where episodes were run; the same object for all of them."""
+
+    versions: Mapping[str, str]
+    machine: str
 
 
 class Attempt(NamedTuple):
@@ -19,6 +27,7 @@ class Attempt(NamedTuple):
     number: int
     action_digest: bytes
     """32 bytes."""
+    ran_on: RanOn
 
 
 Recordings = dict[Recording, Attempt]
@@ -47,6 +56,7 @@ class _Taking:
         self._environments = {env: env for env in plan.environments}
         """Of each name only one copy is kept."""
         self._episodes = plan.episodes_per_environment
+        self._ran_on: dict[tuple[str, frozenset[tuple[str, str]]], RanOn] = {}
 
     def __call__(self, batch: list[Stored]) -> None:
         for stored in batch:
@@ -59,4 +69,9 @@ class _Taking:
         planned = env is not None and event.uid in self._uids and event.index < self._episodes
         if env is not None and planned and event.steps > 0:
             recording = Recording(env, event.index, event.uid, event.steps)
-            self._into[recording] = Attempt(event.attempt, bytes.fromhex(event.evidence.action_digest))
+            digest = bytes.fromhex(event.evidence.action_digest)
+            self._into[recording] = Attempt(event.attempt, digest, self._place(event.evidence))
+
+    def _place(self, evidence: Evidence) -> RanOn:
+        key = (evidence.machine, frozenset(evidence.versions.items()))
+        return self._ran_on.setdefault(key, RanOn(evidence.versions, evidence.machine))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.control.channels import CART_FORCE, JOINT_TORQUE
 from sim.control.experts import EXPERTS
 from sim.family import Family
+from sim.native import AS_IT_IS
 
 if TYPE_CHECKING:
     from sim.family import Make
@@ -18,4 +19,4 @@ def _load() -> Make:
     return ControlEnvironment
 
 
-CONTROL = Family("control", tuple(sorted(EXPERTS)), (CART_FORCE, JOINT_TORQUE), _load, EXPERTS.__getitem__)
+CONTROL = Family("control", tuple(sorted(EXPERTS)), (CART_FORCE, JOINT_TORQUE), AS_IT_IS, _load, EXPERTS.__getitem__)

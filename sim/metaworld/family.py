@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sim.family import Family
+from sim.native import NativeMap
 from sim.spec import ARM_ACTION
 
 if TYPE_CHECKING:
@@ -38,4 +39,7 @@ def _expert(task: str) -> Expert:
     return expert(task)
 
 
-METAWORLD = Family("metaworld", TASKS, tuple(ARM_ACTION.channels.values()), _load, _expert)
+NATIVE = NativeMap(7, places=(0, 1, 2, 6), gains=(1.0, 1.0, 1.0, 2.0), offsets=(0.0, 0.0, 0.0, -1.0))
+"""Of `ee_twist` the first three, and the gripper from 0 and 1 to -1 and 1."""
+
+METAWORLD = Family("metaworld", TASKS, tuple(ARM_ACTION.channels.values()), NATIVE, _load, _expert)

@@ -171,3 +171,21 @@ async def test_no_check_is_made_without_a_doubt(network: OwnNetwork) -> None:
         network.answered(it.url)
         assert await network.check(SUSPECT, Doubt.NONE) == Check()
     assert it.connections == 0
+
+
+async def test_who_is_introduced_is_a_witness_where_it_can_be_reached(network: OwnNetwork) -> None:
+    gone = await closed(2)
+    async with witnesses(1) as [there]:
+        assert await network.check(SUSPECT, Doubt.NEVER_REACHED, [*gone, there.url]) == Check(asked=1, answered=1)
+        assert there.connections == 1
+
+
+async def test_who_is_introduced_and_cannot_be_reached_shows_nothing(network: OwnNetwork) -> None:
+    assert await network.check(SUSPECT, Doubt.FELL_SILENT, await closed(3)) == Check()
+
+
+async def test_the_suspect_and_addresses_are_no_witnesses_by_being_introduced(network: OwnNetwork) -> None:
+    async with witnesses(1) as [there]:
+        assert await network.check(there.url, Doubt.NEVER_REACHED, [there.url]) == Check()
+        assert await network.check("http://policy.test", Doubt.NAME_UNANSWERED, [there.url]) == Check()
+        assert there.connections == 0

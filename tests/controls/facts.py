@@ -52,6 +52,7 @@ from events.verification import (
     CheckedSample,
     Committed,
     ComparedActions,
+    Evaluated,
     FailureReason,
     InconclusiveReason,
     Method,
@@ -227,6 +228,15 @@ def compared(*, passed: bool = True) -> ComparedActions:
         error=0.0 if passed else 0.25,
         score=1.0 if passed else 0.004,
         mismatch=None if passed else Mismatch.BEYOND_TOLERANCE,
+        evaluated=Evaluated(
+            given=(0.1, 0.25, -0.5, 1.0),
+            committed=(0.1, 0.25, -0.5, 1.0),
+            alone=committed,
+            after_others=committed,
+            elsewhere=(committed, (0.0, 0.25, -0.5, 0.0, 0.0, 0.0, 1.0)),
+            error=0.0,
+            undecided=None,
+        ),
     )
     return ComparedActions(
         method=Method.BY_VALUE,
@@ -314,14 +324,18 @@ def check_task(cycle: int = 1, uid: int = 0) -> CheckTask:
         attempt=1,
         action_digest=hashlib.sha256(b"actions").hexdigest(),
         step=17,
+        versions={"mujoco": "3.3.0", "metaworld": "3.1.1"},
+        machine="x86_64 with avx2, fma",
     )
     return CheckTask(
         cycle=CycleId(cycle),
         uid=Uid(uid),
         hotkey=hotkey(uid),
         endpoint=f"http://127.0.0.1:{9000 + uid}",
+        witnesses=(f"http://127.0.0.1:{9001 + uid}",),
         repo=f"user/policy-{uid}",
         revision="0123abcd",
+        environments=(REACH, PUSH),
         probes=(probe,),
         samples=1,
         tolerance=Decimal("0.001"),

@@ -7,20 +7,24 @@ from decimal import Decimal
 
 import numpy as np
 
-from consumers.scoring.drawn import material_of, to_be_checked
-from consumers.verification.probes import Sampled
+from consumers.scoring.drawn import material_of
+from consumers.verification.comparison import Actions
+from consumers.verification.evaluated import Otherwise, OwnSample
+from consumers.verification.probes import Evaluation, Sampled
 from consumers.verification.verdict import Failed, compared_actions, found
 from events.cycles import CyclePlanned
-from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, comparison_seed, probes
+from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, comparison_seed, probes, to_be_checked
 from events.episodes import EpisodeCompleted, EpisodeOutcome
 from events.ids import Uid
 from events.verification import (
     ComparedActions,
     InconclusiveReason,
+    Undecided,
     VerificationFailed,
     VerificationOutcome,
     VerificationPassed,
 )
+from sim.suite import native_map
 from tests.controls import facts
 
 CHANNELS = 7
@@ -34,8 +38,12 @@ def compared(
     differ: bool = False,
     stochastic: bool = False,
     seeded: bool = False,
+    differed: bool = False,
 ) -> ComparedActions:
-    """A comparison of this miner, with the first probes that are drawn; `differ`: the endpoint does other things."""
+    """A comparison of this miner, with the first probes that are drawn; `differ`: the endpoint does other things.
+
+    `differed`: it did other things in the evaluation.
+    """
     assert plan.verification is not None
     material = material_of(facts.seeded(plan.cycle), facts.SECRET.hex())
     candidate = Candidate(uid, facts.hotkey(uid))
@@ -57,9 +65,24 @@ def compared(
     committed = [run(0) for _ in range(8 if stochastic else 2)]
     served = [run(0.5 if differ else 0) for _ in range(8 if stochastic else 1)]
     seed = comparison_seed(material, candidate)
+    given = committed[0] if not differed else run(0.5)
+    own = [
+        own_sample(native_map(it.env).native(then), action) if it.uid == uid else None
+        for it, then, action in zip(samples, given, committed[0], strict=True)
+    ]
     return compared_actions(
-        samples, committed, served, tolerance=plan.verification.tolerance, seed=seed, seeded=seeded
+        list(zip(samples, own, strict=True)),
+        committed,
+        served,
+        tolerance=plan.verification.tolerance,
+        seed=seed,
+        seeded=seeded,
     )
+
+
+def own_sample(given: Actions, committed: Actions, undecided: Undecided | None = None) -> OwnSample:
+    """Of code that is not moved by how it is asked."""
+    return OwnSample(Evaluation(given, undecided), Otherwise(committed, committed, (committed,)))
 
 
 def passed(plan: CyclePlanned, uid: Uid, comparison: ComparedActions) -> VerificationPassed:
@@ -82,7 +105,8 @@ def checks_of(
 ) -> list[VerificationOutcome]:
     """One for each miner that is to be checked, by uid: all pass but these."""
     checks: list[VerificationOutcome] = []
-    for uid in sorted(to_be_checked(plan, facts.seeded(plan.cycle), facts.SECRET.hex())):
+    material = material_of(facts.seeded(plan.cycle), facts.SECRET.hex())
+    for uid in (each.uid for each in to_be_checked(plan, material)):
         if uid in inconclusive:
             reason = InconclusiveReason.NO_SANDBOX
             checks.append(facts.verification_inconclusive(plan.cycle, uid, reason=reason))

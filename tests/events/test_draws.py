@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.draws import Candidate, Recording, comparison_seed, drawn, is_drawn, probes
+from events.draws import Candidate, Recording, comparison_seed, drawn, is_drawn, probes, witnesses
 from events.ids import CycleId, EnvId, Hotkey, Uid
 from events.seeds import SeedMaterial
 
@@ -88,6 +88,15 @@ def test_who_has_no_episode_is_probed_with_others() -> None:
 
 def test_the_comparison_has_a_seed_of_its_own() -> None:
     assert comparison_seed(MATERIAL, ME) != comparison_seed(MATERIAL, MINERS[4])
+
+
+def test_witnesses_are_other_miners_and_others_for_each() -> None:
+    uids = [it.uid for it in MINERS[:100]]
+    chosen = [witnesses(MATERIAL, it, uids) for it in MINERS[:100]]
+    assert all(it.uid not in three and len(set(three)) == 3 for it, three in zip(MINERS, chosen, strict=False))
+    assert len(set(chosen)) > 90
+    assert witnesses(MATERIAL, ME, reversed(uids)) == witnesses(MATERIAL, ME, uids)
+    assert witnesses(MATERIAL, ME, [ME.uid]) == ()
 
 
 def test_no_probes_are_refused() -> None:

@@ -11,6 +11,7 @@ from sim.episode import EpisodeResult, EpisodeSpec, run_episode
 from sim.errors import SimulationFailed
 from sim.playing import play
 from sim.policy import Decision, TaskConfig
+from sim.record import Record, decode_record, encode_record
 from sim.rl_interface import Action, Observation
 from sim.spec import ActionSpec
 from sim.stage import SimulationThread
@@ -93,3 +94,23 @@ async def test_an_episode_that_ends_earlier_than_recorded_is_ours() -> None:
         _, actions = await recorded(it, stage)
         with pytest.raises(SimulationFailed, match="ends after 12 steps, and recorded were 24"):
             await play(it, np.concatenate([actions, actions]), 20, stage)
+
+
+async def test_it_tells_the_track_so_far() -> None:
+    it = spec("metaworld/reach-v3", "state/1")
+    async with SimulationThread() as stage:
+        result = await run_episode(it, Watching(), stage)
+        played = await play(it, decode_trace(result.trace), 7, stage)
+    assert played.track.rewards == result.track.rewards[:7]
+    assert played.track.checkpoints == result.track.checkpoints[:1]
+
+
+@pytest.mark.camera
+async def test_the_first_pictures_are_in_the_recording_and_drawn_again() -> None:
+    it = spec("metaworld/push-v3", "rgb84/1")
+    async with SimulationThread() as stage:
+        result = await run_episode(it, Watching(), stage)
+        played = await play(it, decode_trace(result.trace), 0, stage)
+    record = Record(trace=result.trace, track=result.track, variation=result.physics.variation)
+    assert len(result.track.pictures) == 16
+    assert decode_record(encode_record(record)).track.pictures == played.track.pictures == result.track.pictures

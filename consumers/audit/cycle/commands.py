@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import aiohttp
 import orjson
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +27,7 @@ from consumers.audit.cycle.sources import ApiSource, CycleSource, FileSource, Lo
 from consumers.audit.cycle.verdicts import CycleAudit, Verdict
 from consumers.audit.marks import mark
 from events import display
+from events.bars import bar
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
 from events.ids import CycleId, Hotkey
 from events.jetstream import JetStreamLog
@@ -62,9 +61,14 @@ def audit_cycle(
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
     """Derive a cycle's weights again from its events: exit status 0 identical, 1 different, 2 impossible."""
+    source.check_log_not_named(context)
     wanted = parse_episodes(again, default=0 if source.file and not source.api_url else EPISODES)
     if source.file and not source.api_url and wanted != 0:
         raise Misused(f"--episodes {again}: a file has no recordings; name with --api-url who has them, or ask for 0")
+    if source.file and source.api_url and wanted == 0:
+        raise Misused(
+            "--api-url beside --file is asked for recordings only, and --episodes 0 wants none: leave one of them out"
+        )
     pinned = parse_key(key)
     results: list[CycleAudit] = []
 
@@ -127,28 +131,29 @@ async def run_audit(
         CannotAudit: there is no result to audit, or the source does not answer.
     """
     fold, runs_again = CycleFold(cycle, keep_claims=wanted != 0), cases is not None and wanted != 0
-    with _progress() as progress:
-        reading = progress.add_task("events", total=None)
+    await read_into(fold, source, cycle)
+    verdicts: list[Verdict] = await asyncio.to_thread(lambda: list(conclude(fold, source.trailer, key)))
+    if anchors is not None:
+        verdicts.append(await check_anchor(fold, anchors))
+    result = CycleAudit(cycle, fold.all.size, tuple(verdicts))
+    if runs_again and result.agrees and cases is not None:
+        with bar("episodes again") as tell, simulators() as processes:
+            again = await check_episodes(fold, wanted, cases, processes, tell)
+        result = CycleAudit(cycle, fold.all.size, (*verdicts, again))
+    return result
+
+
+async def read_into(fold: CycleFold, source: CycleSource, cycle: CycleId) -> None:
+    """All of the cycle, with a bar on a terminal.
+
+    Raises:
+        CannotAudit: as `CycleSource.batches`.
+    """
+    with bar("events") as tell:
         async for batch in source.batches(cycle):
             await asyncio.to_thread(fold.add, batch)
-            total = fold.episodes.planned if fold.episodes else None
-            progress.update(reading, completed=fold.episodes.ended if fold.episodes else 0, total=total)
-        verdicts: list[Verdict] = await asyncio.to_thread(lambda: list(conclude(fold, source.trailer, key)))
-        if anchors is not None:
-            verdicts.append(await check_anchor(fold, anchors))
-        result = CycleAudit(cycle, fold.all.size, tuple(verdicts))
-        if runs_again and result.agrees and cases is not None:
-            running = progress.add_task("again", total=None)
-            with simulators() as processes:
-                again = await check_episodes(
-                    fold,
-                    wanted,
-                    cases,
-                    processes,
-                    lambda done, of: progress.update(running, completed=done, total=of),
-                )
-            result = CycleAudit(cycle, fold.all.size, (*verdicts, again))
-    return result
+            if fold.episodes:
+                tell(fold.episodes.ended, fold.episodes.planned)
 
 
 @asynccontextmanager
@@ -164,14 +169,6 @@ async def _anchored(source: CycleSource, options: ChainOptions, cycle: CycleId) 
         yield anchors
     finally:
         await anchors.close()
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        yield progress
 
 
 @asynccontextmanager

@@ -28,8 +28,9 @@ from events.verification import (
     VerificationPassed,
     VerificationTerms,
 )
+from sim.errors import UnknownEnvironment
 
-_COMPARED = frozenset({FailureReason.ACTIONS_DIFFER, FailureReason.NOT_REPEATED})
+_COMPARED = frozenset({FailureReason.ACTIONS_DIFFER, FailureReason.EVALUATION_DIFFERS, FailureReason.NOT_REPEATED})
 """For what a miner fails only by a comparison."""
 
 
@@ -106,10 +107,11 @@ class _Again:
             yield from _without_actions(check, where)
             return
         yield from self._samples_differ(compared, drawn, where)
+        yield from _own_differ(compared, check, where)
         try:
             seed = comparison_seed(self._material, candidate)
             expected = compared_again(compared, tolerance=self._terms.tolerance, seed=seed)
-        except ValueError as error:
+        except (ValueError, UnknownEnvironment) as error:
             yield Difference(where, "actions that can be compared", str(error)[:300])
             return
         yield from _compared_differ(expected, compared, where)
@@ -137,6 +139,15 @@ class _Again:
                 expected = f"one of the {len(drawn)} probes that are drawn, in their order"
                 yield Difference(f"{where}, sample {number}", expected, str(sample))
                 return
+
+
+def _own_differ(compared: ComparedActions, check: VerificationOutcome, where: str) -> Iterator[Difference]:
+    """What a miner did in the evaluation is told of its own episodes, and of these always."""
+    for number, it in enumerate(compared.samples):
+        told = "none" if it.evaluated is None else "one"
+        expected = "one" if it.uid == check.uid else "none"
+        if told != expected:
+            yield Difference(f"{where}, evaluated action of sample {number}", expected, told)
 
 
 def _is_without_recordings(check: VerificationOutcome) -> bool:

@@ -18,6 +18,7 @@ from consumers.audit.cycle.signatures import UNPINNED
 from consumers.audit.history.checks import HistoryAudit, Kept
 from consumers.audit.history.sources import ApiHistory, audit_log
 from events import display
+from events.bars import bar
 from events.cli import LogOptions, Misused, Servers, open_log, options, run_once
 from events.ids import Hotkey
 from events.jetstream import JetStreamLog
@@ -89,9 +90,11 @@ async def _audited(
 ) -> HistoryAudit:
     if api_url is not None:
         async with aiohttp.ClientSession() as session:
-            return await ApiHistory(session, api_url).audit(pinned, kept, chain)
+            with bar("cycles") as tell:
+                return await ApiHistory(session, api_url).audit(pinned, kept, chain, tell)
     async with open_log(servers, log, "audit") as connection:
-        return await audit_log(JetStreamLog(connection), pinned, kept, chain)
+        with bar("log") as tell:
+            return await audit_log(JetStreamLog(connection), pinned, kept, chain, tell)
 
 
 def view(result: HistoryAudit, kept: Kept | None, pinned: Hotkey | None) -> RenderableType:

@@ -20,6 +20,7 @@ from consumers.audit.history.checks import FromEnds, FromProofs, HistoryAudit, H
 from consumers.audit.history.suspensions import Suspensions
 from events import subjects
 from events.anchors import RootAnchored
+from events.bars import Tell, placed, silent
 from events.codec import decode, decode_as
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
 from events.ids import CycleId, Hotkey
@@ -37,7 +38,11 @@ class NoHistory(CannotAudit):
 
 
 async def audit_log(
-    log: EventLog, pinned: Hotkey | None, kept: Kept | None, chain: ChainOptions | None = None
+    log: EventLog,
+    pinned: Hotkey | None,
+    kept: Kept | None,
+    chain: ChainOptions | None = None,
+    tell: Tell = silent,
 ) -> HistoryAudit:
     """The history of a log, computed again from the events that ended its cycles; what it says of anchors, too.
 
@@ -57,7 +62,8 @@ async def audit_log(
         anchored = await on_chain(chain, recorded)
         fold = FromEnds(check_keys(announced, pinned), kept, (*recorded_roots(recorded), *anchored.roots))
         suspensions = Suspensions()
-        async for stored in _all(log, _OF_HISTORY):
+        events = _all(log, _OF_HISTORY)
+        async for stored in placed(events, tell, lambda it: it.sequence, await log.last_sequence()):
             match decode(stored).event:
                 case CyclePlanned() as plan:
                     fold.planned(plan)
@@ -135,7 +141,7 @@ class ApiHistory:
         self._session, self._base_url = session, base_url.rstrip("/")
 
     async def audit(
-        self, pinned: Hotkey | None, kept: Kept | None, chain: ChainOptions | None = None
+        self, pinned: Hotkey | None, kept: Kept | None, chain: ChainOptions | None = None, tell: Tell = silent
     ) -> HistoryAudit:
         """The history by proofs, from the kept root on.
 
@@ -155,6 +161,7 @@ class ApiHistory:
             while (signed := await self._root(fold.last + 1)) is not None:
                 held = await self._held(fold.last + 1, fold.since)
                 fold.signed(signed, held.root, held.proof)
+                tell(fold.last, None)
             fold.unsigned(await self._root(fold.last + 2))
             return replace(fold.concluded(await self._ended(fold.last + 1)), notes=anchored.notes)
         except HistoryDiffers as error:

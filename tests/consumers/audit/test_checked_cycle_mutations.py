@@ -28,6 +28,7 @@ from events.verification import (
     Mismatch,
     OnFailure,
     Suspension,
+    Undecided,
     VerificationFailed,
     VerificationOutcome,
     VerificationPassed,
@@ -120,6 +121,7 @@ def forged_samples() -> Iterator[tuple[str, Sequence[VerificationOutcome]]]:
                 ("mismatch", Mismatch.WRONG_SHAPE),
             ):
                 yield f"{name} of sample {number} of uid {uid}", with_sample(uid, number, {name: value})
+        yield from forged_evaluations(uid)
         one, two = samples_of(uid)
         yield f"samples of uid {uid} exchanged", with_samples(uid, [two, one])
         yield f"a sample of uid {uid} twice", with_samples(uid, [one, one])
@@ -131,6 +133,32 @@ def forged_samples() -> Iterator[tuple[str, Sequence[VerificationOutcome]]]:
             ("false_alarm_rate", 0.0005),
         ):
             yield f"{field} of uid {uid}", with_comparison(uid, **{field: other})
+
+
+def forged_evaluations(uid: int) -> Iterator[tuple[str, Sequence[VerificationOutcome]]]:
+    for number, sample in enumerate(samples_of(uid)):
+        if (it := sample.evaluated) is None:
+            forged = next(other.evaluated for other in samples_of(uid) if other.evaluated)
+            yield f"of another's sample {number} of uid {uid}", with_sample(uid, number, {"evaluated": forged})
+            continue
+        yield f"no evaluation of sample {number} of uid {uid}", with_sample(uid, number, {"evaluated": None})
+        other = (0.25,) * 7
+        for name, value in (
+            ("given", (0.25,) * 4),
+            ("given", (0.25,) * 3),
+            ("committed", (0.25,) * 4),
+            ("alone", other),
+            ("alone", None),
+            ("after_others", other),
+            ("after_others", None),
+            ("elsewhere", (other, other)),
+            ("elsewhere", ((0.25,) * 3,)),
+            ("error", 0.25),
+            ("undecided", Undecided.KEEPS_STATE),
+            ("undecided", Undecided.BY_DISTRIBUTION),
+        ):
+            forged = it.model_copy(update={name: value})
+            yield f"{name} of evaluation {number} of uid {uid}", with_sample(uid, number, {"evaluated": forged})
 
 
 def forged_verdicts() -> Iterator[tuple[str, Sequence[VerificationOutcome]]]:
@@ -276,6 +304,18 @@ def test_code_that_says_it_is_seeded_and_is_not_has_failed() -> None:
     assert failing(cycle_export(PLAN, OUTCOMES, checks=instead(5, check))) == set()
     forged = check.model_copy(update={"compared": comparison.model_copy(update={"seeded": False})})
     assert failing(cycle_export(PLAN, OUTCOMES, checks=instead(5, forged))) == {Name.CHECKS}
+
+
+def test_what_was_done_in_the_evaluation_fails_a_check_and_is_judged_again() -> None:
+    comparison = compared(PLAN, OUTCOMES, Uid(5), differed=True)
+    check = failed(PLAN, Uid(5), comparison)
+    assert check.reason is FailureReason.EVALUATION_DIFFERS
+    assert failing(cycle_export(PLAN, OUTCOMES, checks=instead(5, check))) == set()
+    for reason in (FailureReason.ACTIONS_DIFFER, FailureReason.NOT_REPEATED):
+        forged = check.model_copy(update={"reason": reason})
+        assert failing(cycle_export(PLAN, OUTCOMES, checks=instead(5, forged))) == {Name.CHECKS}
+    told_as_passed = passed(PLAN, Uid(5), comparison)
+    assert failing(cycle_export(PLAN, OUTCOMES, checks=instead(5, told_as_passed))) == {Name.CHECKS}
 
 
 def test_fewer_samples_are_right_where_recordings_had_gone() -> None:

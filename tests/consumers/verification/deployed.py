@@ -116,9 +116,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(directory: Path, before: Before | None = None) -> AsyncIterator[Served]:
-    """Serves the policy of a repository on a free loopback port."""
-    served = Served(make_policy_of(directory), before)
+async def serving(policy: Path | Callable[[], Any], before: Before | None = None) -> AsyncIterator[Served]:
+    """Serves the policy of a repository, or others that are made so, on a free loopback port."""
+    served = Served(make_policy_of(policy) if isinstance(policy, Path) else policy, before)
     app = web.Application(client_max_size=1 << 24)
     app.add_routes([web.post("/reset", served.reset), web.post("/act", served.act)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -62,6 +62,8 @@ class Hub:
     def __init__(self) -> None:
         self.revisions: dict[str, list[Revision]] = {}
         """By repository, the newest first."""
+        self.names: dict[str, str] = {}
+        """Branches and tags: by name, a commit."""
         self.requests: list[web.Request] = []
         self._faults: list[tuple[str, Handler, int]] = []
         app = web.Application(middlewares=[self._with_faults])
@@ -165,7 +167,8 @@ class Hub:
         revisions = self.revisions.get(request.match_info["repo"])
         if revisions is None:
             return refused(401, "RepoNotFound")
-        found = [each for each in revisions if each.commit == request.match_info["commit"]]
+        asked = request.match_info["commit"]
+        found = [each for each in revisions if each.commit == self.names.get(asked, asked)]
         return found[0] if found else refused(404, "RevisionNotFound")
 
     def _page(self, request: web.Request, items: list[dict[str, object]]) -> web.Response:

@@ -56,7 +56,7 @@ class Recorded:
 
 
 async def recorded(number: int, stage: SimulationThread, terms: EpisodeTerms = TERMS) -> Recorded:
-    """The `number`-th episode of a cycle with three environments."""
+    """The `number`-th episode of a cycle with three environments, of one of two miners that nobody checks."""
     spec = EpisodeSpec(
         env=ENVIRONMENTS[number % len(ENVIRONMENTS)],
         seed=Seed(1000 + number),
@@ -67,4 +67,4 @@ async def recorded(number: int, stage: SimulationThread, terms: EpisodeTerms = T
     )
     result = await run_episode(spec, Wandering(number), stage)
     assert isinstance(result, EpisodeResult)
-    return Recorded(Uid(number % 2), spec, result)
+    return Recorded(Uid(1 + number % 2), spec, result)

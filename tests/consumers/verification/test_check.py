@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +21,7 @@ from aiohttp import web
 
 from consumers.simulation.network import OwnNetwork
 from consumers.verification import committed as asking
+from consumers.verification import committed_code
 from consumers.verification import served as serving_side
 from consumers.verification.check import check
 from consumers.verification.limits import sandbox_limits
@@ -258,7 +259,7 @@ async def test_slow_code_has_a_second_chance_and_then_fails_with_the_limit(
 async def test_code_that_delays_every_answer_a_little_fails_too(
     pool: list[Probed], sandbox: Sandbox, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "code_allowance_s", lambda acts: 0.05 * acts)
+    monkeypatch.setattr(committed_code, "code_allowance_s", lambda acts: 0.05 * acts)
     code = repository(
         "import time\n"
         "class Policy:\n    def reset(self, task_config): pass\n"
@@ -324,17 +325,27 @@ async def test_an_endpoint_that_is_away_fails_without_its_name(
     assert "127.0.0.1" not in finding.detail
 
 
-@pytest.mark.asyncio(loop_scope="module")
-async def test_an_endpoint_that_nobody_hears_of_may_be_our_own_network(
-    pool: list[Probed], sandbox: Sandbox, tmp_path: Path
-) -> None:
-    policy = write_perceptron(tmp_path / "policy", perceptron(0))
+@contextlib.contextmanager
+def unheard() -> Iterator[str]:
+    """An address where whoever calls hears nothing at all."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as callers:
-        for _ in range(3):  # whose calls fill its queue: whoever calls then hears nothing at all
+        for _ in range(3):  # whose calls fill its queue
             caller = callers.enter_context(socket.socket())
             caller.setblocking(False)
             caller.connect_ex(full.getsockname())
-        silent = endpoint(f"http://127.0.0.1:{full.getsockname()[1]}")
+        yield f"http://127.0.0.1:{full.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("somebody_answers", [False, True])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_endpoint_that_nobody_hears_of_fails_only_where_others_can_be_reached(
+    somebody_answers: bool, pool: list[Probed], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    policy, network = write_perceptron(tmp_path / "policy", perceptron(0)), OwnNetwork(allow_private=True)
+    with unheard() as url, socket.create_server(("127.0.1.1", 0)) as witness:
+        witnesses = [f"http://127.0.1.1:{witness.getsockname()[1]}"] if somebody_answers else []
+        silent = Endpoint(url, own_network=network, allow_private=True, witnesses=witnesses, retry_s=0.0)
         finding = await check(sandbox, policy, silent, some(pool, 1), terms(act_deadline_ms=100, reset_ms=5_000))
-    assert isinstance(finding, Inconclusive), finding
-    assert finding.reason is InconclusiveReason.OUR_NETWORK
+    assert isinstance(finding, Failed | Inconclusive), finding
+    expected = FailureReason.ENDPOINT_FAILED if somebody_answers else InconclusiveReason.OUR_NETWORK
+    assert finding.reason is expected

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from consumers.verification.fetcher import Fetcher
+from consumers.verification.fetcher import ATTEMPTS_MAX, Fetcher
 from consumers.verification.repository import Repositories, RepositorySnapshot
 from consumers.verification.trouble import HubTrouble, NoSnapshot, Refusal, RepositoryRefused, Trouble
 from tests.consumers.verification.hub import (
@@ -206,6 +206,30 @@ async def test_a_lasting_trouble_is_the_hubs(
 ) -> None:
     hub.fault(part, fault)
     assert await trouble(repositories(hub, cache)) is reason
+
+
+@pytest.mark.parametrize(
+    ("part", "answer"), [("/resolve/", answering(404, X_Error_Code="EntryNotFound")), ("/store/", answering(404))]
+)
+async def test_content_that_its_owner_has_deleted_is_the_miners(
+    hub: Hub, cache: Path, part: str, answer: Handler
+) -> None:
+    """Else whoever deletes a file, and leaves its pointer in the commit, would never be checked."""
+    hub.fault(part, answer)
+    assert await trouble(repositories(hub, cache)) is Refusal.FILE_MISSING
+    assert hub.asked(part) + hub.asked(part, "HEAD") >= ATTEMPTS_MAX
+
+
+async def test_content_that_comes_late_is_waited_for(hub: Hub, cache: Path) -> None:
+    hub.fault("/store/", answering(404), 1)
+    assert (await fetched(repositories(hub, cache))).size == sum(map(len, FILES.values()))
+
+
+async def test_a_branch_named_like_a_commit_is_no_commit(hub: Hub, cache: Path) -> None:
+    """It could be moved to other code after the commitment, and after the check."""
+    name = "0123456789" * 4
+    hub.names[name] = COMMIT
+    assert await trouble(repositories(hub, cache), name) is Refusal.REVISION_MISSING
 
 
 async def test_a_rate_limit_longer_than_our_time_is_not_waited_for(hub: Hub, cache: Path) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from consumers.verification.comparison import Runs, compare
+from consumers.verification.comparison import Runs, compare, relative_error
+from consumers.verification.evaluated import OwnSample, evaluated
 from consumers.verification.fetcher import SnapshotFile
 from consumers.verification.probes import Sampled, flattened
 from consumers.verification.verdict import Failed, Passed, compared_actions, compared_again, found
 from consumers.verification.weights import weight_files
 from events.ids import EnvId, Uid
-from events.verification import FILES_MAX, ComparedActions, FailureReason, Method, Mismatch
+from events.verification import FILES_MAX, ComparedActions, FailureReason, Method, Mismatch, Undecided
 from sim.rl_interface import Action
 from sim.spec import ARM_ACTION
+from sim.suite import native_map
+from tests.controls.spot_checks import own_sample
 
+REACH = EnvId("metaworld/reach-v3")
 TOLERANCE = Decimal("0.001")
 
 
@@ -30,12 +35,42 @@ def actions(seed: int, *, repeats: int = 1, noise: float = 0.0, factor: float = 
     ]
 
 
-def said(committed: Runs, served: Runs, *, seeded: bool = False) -> ComparedActions:
-    samples = [Sampled(Uid(n), EnvId("metaworld/reach-v3"), n, 3 * n) for n in range(3)]
+def said(committed: Runs, served: Runs, *, seeded: bool = False, own: OwnSample | None = None) -> ComparedActions:
+    samples = [(Sampled(Uid(n), REACH, n, 3 * n), None if n else own) for n in range(3)]
     return compared_actions(samples, committed, served, tolerance=TOLERANCE, seed=7, seeded=seeded)
 
 
+def own(*, factor: float = 1.0, undecided: Undecided | None = None) -> OwnSample:
+    """Of the first sample of `actions(1)`, by a policy without a memory."""
+    action = actions(1)[0][0]
+    return own_sample(native_map(REACH).native(factor * action), action, undecided)
+
+
+def keeping_state() -> OwnSample:
+    otherwise = own().otherwise
+    assert otherwise is not None
+    return replace(own(factor=1.01), otherwise=replace(otherwise, after_others=-otherwise.alone))
+
+
+def told_elsewhere() -> OwnSample:
+    otherwise = own().otherwise
+    assert otherwise is not None
+    return replace(own(factor=1.01), otherwise=replace(otherwise, elsewhere=(np.float32(1.01) * otherwise.alone,)))
+
+
 CASES = {
+    "the same then": said(actions(1, repeats=2), actions(1), own=own(factor=1.0005)),
+    "another then": said(actions(1, repeats=2), actions(1), own=own(factor=1.01)),
+    "another then and now": said(actions(1, repeats=2), actions(1, factor=1.01), own=own(factor=1.01)),
+    "another then, elsewhere": said(
+        actions(1, repeats=2), actions(1), own=own(factor=1.01, undecided=Undecided.OTHER_MACHINE)
+    ),
+    "another then, not asked": said(actions(1, repeats=2), actions(1), own=replace(own(factor=1.01), otherwise=None)),
+    "another then, with a memory": said(actions(1, repeats=2), actions(1), own=keeping_state()),
+    "another then, that of another environment": said(actions(1, repeats=2), actions(1), own=told_elsewhere()),
+    "at random, another then": said(
+        actions(1, repeats=8, noise=0.1), actions(1, repeats=8, noise=0.1), own=own(factor=1.01)
+    ),
     "the same": said(actions(1, repeats=2), actions(1)),
     "another": said(actions(1, repeats=2), actions(1, factor=1.01)),
     "seeded": said(actions(1, repeats=2), actions(1), seeded=True),
@@ -55,6 +90,14 @@ def test_the_comparison_follows_from_the_actions_in_the_event(case: str) -> None
     ("case", "reason", "method"),
     [
         ("the same", None, Method.BY_VALUE),
+        ("the same then", None, Method.BY_VALUE),
+        ("another then", FailureReason.EVALUATION_DIFFERS, Method.BY_VALUE),
+        ("another then and now", FailureReason.ACTIONS_DIFFER, Method.BY_VALUE),
+        ("another then, elsewhere", None, Method.BY_VALUE),
+        ("another then, not asked", None, Method.BY_VALUE),
+        ("another then, with a memory", None, Method.BY_VALUE),
+        ("another then, that of another environment", None, Method.BY_VALUE),
+        ("at random, another then", None, Method.BY_DISTRIBUTION),
         ("seeded", None, Method.BY_VALUE),
         ("at random", None, Method.BY_DISTRIBUTION),
         ("another", FailureReason.ACTIONS_DIFFER, Method.BY_VALUE),
@@ -70,6 +113,16 @@ def test_each_comparison_means_one_thing(case: str, reason: FailureReason | None
     else:
         assert isinstance(finding, Failed)
         assert finding.reason is reason
+
+
+def test_an_action_that_is_within_the_tolerance_now_was_so_in_the_simulator() -> None:
+    """A native gripper moves twice as far, around zero: that is no larger error."""
+    half = np.array([0, 0, 0, 0, 0, 0, 0.5], np.float32)
+    almost = half + np.array([0, 0, 0, 0, 0, 0, 0.0004], np.float32)
+    then = own_sample(native_map(REACH).native(almost), half)
+    judged = evaluated(then, REACH, half, by_value=True)
+    assert judged.error == pytest.approx(relative_error(half, almost), rel=1e-3)
+    assert judged.error < TOLERANCE
 
 
 def test_a_sample_is_as_bad_as_its_worst_repeat() -> None:

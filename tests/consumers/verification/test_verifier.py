@@ -18,6 +18,7 @@ from aiohttp import web
 from consumers.verification import verifier as process
 from consumers.verification.fetcher import Fetcher
 from consumers.verification.repository import Repositories
+from consumers.verification.sandbox.namespaces import probe
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 from consumers.verification.verifier import VerifierSettings, run_verifier
 from events import frames, subjects
@@ -32,13 +33,17 @@ from events.traces import TraceStore
 from events.verification import (
     FailureReason,
     InconclusiveReason,
+    Undecided,
     VerificationFailed,
     VerificationInconclusive,
     VerificationPassed,
 )
 from sim.record import Record, encode_record
 from sim.stage import SimulationThread
+from sim.trace import decode_trace
+from sim.versions import machine, versions
 from tests.consumers.conftest import LEASE_S, LONG_LEASE_S, ROOT, Bus
+from tests.consumers.verification.conftest import Docker
 from tests.consumers.verification.deployed import Served, files_of, serving, write_perceptron
 from tests.consumers.verification.hub import Hub, Revision, answering, commit_id, refused
 from tests.consumers.verification.leftovers import descendants
@@ -79,6 +84,8 @@ class Place:
     bus: Bus
     hub: Hub
     directory: Path
+    engine: str = "unix:///nowhere/docker.sock"
+    """None: the kernel's sandbox is used, which starts sooner."""
 
     @property
     def committed(self) -> Path:
@@ -90,6 +97,7 @@ class Place:
             nats_url=self.bus.url,
             name=name,
             repositories=Repositories(self.directory / "cache", fetcher, cache_bytes_max=REPO_BYTES_MAX),
+            engine=self.engine,
             allow_private_endpoints=True,
             lease_s=lease_s,
             endpoint_retry_s=0.0,
@@ -102,6 +110,15 @@ class Place:
     async def checks_held(self) -> int:
         info = await self.bus.connection.api(f"CONSUMER.INFO.{TASKS}.{VERIFIERS}")
         return int(info["num_ack_pending"])
+
+
+@pytest.fixture
+async def sandbox() -> Sandbox:
+    """The one that a verifier finds where there is no Docker engine."""
+    found = await probe()
+    if isinstance(found, NoSandbox):
+        pytest.skip(found.reason)
+    return found
 
 
 @pytest.fixture
@@ -126,6 +143,8 @@ def task_of(
             attempt=1,
             action_digest=each.result.physics.action_digest,
             step=3 + number,
+            versions=versions(),
+            machine=machine(),
         )
         for number, each in enumerate(episodes)
     )
@@ -213,6 +232,46 @@ async def test_cameras_are_drawn_for_both_sides(place: Place, honest: Served) ->
     assert all(b'"corner2"' in body for body in honest.acts)
 
 
+async def test_what_was_done_in_the_evaluation_counts(place: Place, honest: Served, episodes: list[Recorded]) -> None:
+    own = [replace(each, uid=facts.check_task().uid) for each in episodes]
+    await keep(place.bus, own)
+    event = await checked(place, task_of(own, honest.url))
+    assert isinstance(event, VerificationFailed), event
+    assert event.reason is FailureReason.EVALUATION_DIFFERS
+    assert event.compared is not None
+    for sample, recording in zip(event.compared.samples, own, strict=False):
+        assert sample.evaluated is not None
+        assert sample.evaluated.given == tuple(decode_trace(recording.result.trace)[sample.step].tolist())
+
+
+@pytest.mark.camera
+@pytest.mark.parametrize(
+    ("there", "pictures", "expected"),
+    [
+        (machine(), None, None),
+        ("x86_64, another", None, Undecided.OTHER_MACHINE),
+        (machine(), "0123456789abcdef", Undecided.OTHER_OBSERVATIONS),
+        (machine(), "", Undecided.OTHER_OBSERVATIONS),
+    ],
+)
+async def test_where_pictures_may_be_others_nothing_is_held_against_the_miner(
+    there: str, pictures: str | None, expected: Undecided | None, place: Place, honest: Served
+) -> None:
+    async with SimulationThread() as stage:
+        seen = replace(await recorded(0, stage, CAMERAS), uid=facts.check_task().uid)
+    if pictures is not None:
+        track = replace(seen.result.track, pictures=pictures)
+        seen = replace(seen, result=replace(seen.result, track=track))
+    await keep(place.bus, [seen])
+    it = task_of([seen], honest.url, terms=CAMERAS)
+    it = it.model_copy(update={"probes": (it.probes[0].model_copy(update={"machine": there}),)})
+    event = await checked(place, it)
+    assert isinstance(event, VerificationPassed if expected else VerificationFailed), event
+    assert event.compared is not None
+    assert event.compared.samples[0].evaluated is not None
+    assert event.compared.samples[0].evaluated.undecided is expected
+
+
 async def test_a_later_probe_takes_the_place_of_a_recording_that_is_gone(
     place: Place, honest: Served, episodes: list[Recorded]
 ) -> None:
@@ -280,7 +339,7 @@ async def test_a_hub_in_trouble_is_not_the_miners(place: Place, honest: Served, 
 async def test_without_a_sandbox_the_code_is_run_nowhere(
     place: Place, honest: Served, episodes: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def none() -> NoSandbox:
+    async def none(*_: object, **__: object) -> NoSandbox:
         return NoSandbox("this kernel lets nobody make namespaces")
 
     monkeypatch.setattr(process, "choose_sandbox", none)
@@ -393,13 +452,34 @@ class Gate:
         await self.opened.wait()
 
 
+async def test_a_miner_that_draws_its_check_out_keeps_nobody_waiting(
+    place: Place, honest: Served, episodes: list[Recorded]
+) -> None:
+    await keep(place.bus, episodes)
+    gate = Gate()
+    async with serving(place.committed, gate) as slow, verifying(place.settings()):
+        await place.bus.queue.put([task_of(episodes, slow.url)])
+        await asyncio.wait_for(gate.reached.wait(), 60)
+        other = task_of(episodes, honest.url).model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})
+        await place.bus.queue.put([other])
+
+        async def is_checked() -> bool:
+            return await place.bus.log.last(subjects.verification(other.cycle, other.uid)) is not None
+
+        await eventually(is_checked)
+        assert await place.outcome() is None
+        gate.opened.set()
+        await eventually(place.bus.is_empty)
+    assert len(await place.bus.facts()) == 2
+
+
 @asynccontextmanager
 async def kinitro(place: Place, *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Started by its command line, killed at the end if it still runs."""
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "kinitro.py"), *command, "--nats-url", place.bus.url),
         *("--allow-private-endpoints", "--hf-endpoint", place.hub.url),
-        *("--verification-cache-dir", str(place.directory / "cache")),
+        *("--verification-cache-dir", str(place.directory / "cache"), "--docker-host", place.engine),
         cwd=ROOT,
     )
     try:
@@ -427,7 +507,23 @@ async def test_an_executor_keeps_a_verifier_where_one_is_wanted(
         assert await executor.wait() == 0
     [event] = await place.bus.facts()
     assert isinstance(event, VerificationPassed), event
-    assert event.verifier.endswith("-verifier")
+    assert (event.verifier.endswith("-verifier"), event.sandbox) == (True, "namespaces")
+
+
+async def test_where_there_is_an_engine_its_containers_are_used(
+    place: Place, honest: Served, episodes: list[Recorded], docker: Docker
+) -> None:
+    place.engine = docker.engine.url
+    await keep(place.bus, episodes)
+    async with kinitro(place, "executor", "--workers", "1", "--verification") as executor:
+        await place.bus.queue.put([task_of(episodes, honest.url)])
+        await eventually(place.bus.is_empty)
+        executor.send_signal(signal.SIGTERM)
+        assert await executor.wait() == 0
+    [event] = await place.bus.facts()
+    assert isinstance(event, VerificationPassed), event
+    assert event.sandbox == "docker"
+    assert await docker.containers() == frozenset()
 
 
 async def test_kill_9_of_a_verifier_leaves_nothing_and_another_one_finishes(
@@ -465,18 +561,25 @@ async def test_kill_9_while_the_code_runs_leaves_no_sandbox(place: Place, episod
     assert await place.bus.facts() == []
 
 
-async def test_sigterm_hands_the_check_back_at_once(place: Place, episodes: list[Recorded]) -> None:
+async def test_sigterm_hands_all_checks_back_at_once(place: Place, episodes: list[Recorded]) -> None:
     gate = Gate()
     await keep(place.bus, episodes)
     async with serving(place.committed, gate) as served:
         async with verifier_process(place, "verifier-1", LONG_LEASE_S) as asked_to_stop:
-            it = task_of(episodes, served.url)
-            await place.bus.queue.put([it])
+            one = task_of(episodes, served.url)
+            both = [one, one.model_copy(update={"uid": 1, "hotkey": facts.hotkey(1)})]
+            await place.bus.queue.put(both)
             await gate.reached.wait()
+
+            async def are_held() -> bool:
+                return await place.checks_held() == len(both)
+
+            await eventually(are_held)
             asked_to_stop.send_signal(signal.SIGTERM)
             assert await asked_to_stop.wait() == 0
         assert await place.bus.facts() == []
         gate.opened.set()
         verifiers = await place.bus.connection.client.jetstream().pull_subscribe_bind(durable=VERIFIERS, stream=TASKS)
-        [message] = await verifiers.fetch(1, timeout=60)
-    assert CheckTask.model_validate_json(message.data) == it
+        messages = [(await verifiers.fetch(1, timeout=60))[0] for _ in both]
+    returned = [CheckTask.model_validate_json(message.data) for message in messages]
+    assert sorted(returned, key=lambda it: it.uid) == both

@@ -9,7 +9,7 @@ import pytest
 
 from events.codec import decode, draft
 from events.cycles import CyclePlanned
-from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, drawn, probes
+from events.draws import PROBES_PER_SAMPLE, Candidate, Recording, drawn, probes, to_be_checked
 from events.envelope import begin
 from events.event import Event
 from events.ids import Uid
@@ -19,7 +19,6 @@ from events.rules import ScoringRules
 from events.seeds import SeedMaterial
 from events.verification import VerificationTerms
 from producers.cycles.checking import CheckTasks
-from producers.cycles.checks import to_be_checked
 from producers.cycles.recordings import read_recordings
 from producers.cycles.state import CycleState, Step, next_step
 from producers.cycles.tasks import endpoints
@@ -157,6 +156,7 @@ async def test_the_probes_of_a_task_are_those_that_everybody_can_derive() -> Non
         assert probe.seed == MATERIAL.seed(probe.env, probe.index)
         assert probe.attempt == 1
     assert (task.endpoint, task.repo, task.revision) == ("http://127.0.0.1:9001", "user/policy-1", "0123abcd")
+    assert set(task.witnesses) == {"http://127.0.0.1:9000", "http://127.0.0.1:9002"}
     assert (task.samples, task.tolerance, task.within_s) == (terms.samples, terms.tolerance, 12.5)
     assert (task.cause, task.correlation) == (seeded.id, plan.envelope.correlation)
 

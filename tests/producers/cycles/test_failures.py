@@ -129,7 +129,9 @@ async def planned_suspended(log: EventLog, number: int) -> dict[int, int]:
 
 
 async def checked_in(log: EventLog, number: int) -> list[str]:
-    return [it.subject.rpartition(".")[2] for it in await events_of(log, f"evt.cycle.{number}.verification.*")]
+    """The uids, in whatever order they were checked."""
+    events = await events_of(log, f"evt.cycle.{number}.verification.*")
+    return sorted(it.subject.rpartition(".")[2] for it in events)
 
 
 async def test_a_failed_miner_is_checked_in_every_cycle_until_it_passes() -> None:

@@ -13,7 +13,7 @@ from events import subjects
 from events.codec import draft
 from events.connection import Connection
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
-from events.draws import Candidate, drawn
+from events.draws import Candidate, comparison_seed, drawn
 from events.envelope import begin, follow
 from events.episodes import EpisodeOutcome
 from events.ids import Uid
@@ -131,6 +131,17 @@ async def test_a_check_is_queued_again_when_nothing_comes() -> None:
             await stage.remove(task)
         await run
     assert await uids_checked(stage.log) == TO_BE_CHECKED
+
+
+async def test_the_suspended_come_last_and_the_others_in_an_order_that_nobody_knows() -> None:
+    stage = await complete()
+    run = asyncio.create_task(drive(stage, using=QUICK))
+    await eventually(queued(stage, len(TO_BE_CHECKED)))
+    await stop(run)
+    seeds = {Uid(uid): comparison_seed(MATERIAL, Candidate(Uid(uid), facts.hotkey(uid))) for uid in TO_BE_CHECKED}
+    by_chance = sorted(DRAWN - {2}, key=lambda uid: seeds[uid])
+    assert by_chance != sorted(by_chance)
+    assert [it.uid for it in await stage.checks()] == [*by_chance, 2]
 
 
 async def test_a_queued_check_says_how_long_is_left() -> None:

@@ -1,0 +1,1 @@
+"""What is running now, in a terminal."""
