@@ -62,8 +62,8 @@ class Refused(NatsError):
 class Connection:
     """Requests over one nats-py client, which reconnects by itself and for ever."""
 
-    def __init__(self, name: str) -> None:
-        self.client, self.name = DirectClient(), name
+    def __init__(self, url: str, name: str) -> None:
+        self.client, self.url, self.name = DirectClient(), url, name
         self.on_lost: set[Callable[[], None]] = set()
         """Called whenever the connection breaks."""
         self._inbox = ""
@@ -221,7 +221,7 @@ async def connect(url: str, name: str, *, timeout_s: float = 10.0) -> Connection
     servers = [server.strip() for server in url.split(",")]
     for server in servers:
         _check_url(server)
-    connection = Connection(name)
+    connection = Connection(url, name)
     await connection._open(servers, timeout_s)
     return connection
 

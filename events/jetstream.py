@@ -38,6 +38,11 @@ class JetStreamLog:
         self._connection = connection
         self._patience_s = patience_s
 
+    @property
+    def url(self) -> str:
+        """Where another process can open this log, credentials included."""
+        return self._connection.url
+
     async def append(self, drafts: Sequence[Draft]) -> list[int]:
         check_drafts(drafts)
         self._check_payload(drafts)
@@ -62,6 +67,10 @@ class JetStreamLog:
 
     def read(self, *, after: int = 0, subject: Filter = ">") -> AsyncGenerator[list[Stored], None]:
         return reader.read(self._connection, after=after, subject=subject, patience_s=self._patience_s)
+
+    def stretch(self, *, after: int, last: int) -> AsyncGenerator[list[Stored], None]:
+        """As `read`, up to the sequence `last`; the server is asked for nothing beyond it."""
+        return reader.read(self._connection, after=after, subject=">", patience_s=self._patience_s, last=last)
 
     def follow(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
         return reader.follow(self._connection, after=after, subject=subject)

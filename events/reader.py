@@ -57,14 +57,15 @@ CATCH_UP_S = 10.0
 
 
 async def read(
-    connection: Connection, *, after: int, subject: Filter, patience_s: float
+    connection: Connection, *, after: int, subject: Filter, patience_s: float, last: int | None = None
 ) -> AsyncGenerator[list[Stored], None]:
-    """See `EventLog.read`."""
+    """See `EventLog.read`. With `last`, which goes with the whole log, it ends there."""
     end = await lookup.patiently(lambda: _end(connection, subject), patience_s)
+    end = end if last is None else min(end, last)
     position, patience = after, Patience(patience_s)
     while position < end:
         try:
-            async with Flow(connection, position, subject) as flow:
+            async with Flow(connection, position, subject, last=last) as flow:
                 while position < end:
                     batch = await flow.take()
                     position, patience = batch[-1].sequence, Patience(patience_s)
@@ -93,13 +94,18 @@ async def follow(connection: Connection, *, after: int, subject: str) -> AsyncGe
 
 
 class Flow:
-    """What one consumer delivers after `after`. It breaks rather than leave anything out."""
+    """What one consumer delivers after `after`. It breaks rather than leave anything out.
 
-    def __init__(self, connection: Connection, after: int, subject: Filter) -> None:
+    With `last`, which goes with the whole log, nothing is asked for beyond that sequence.
+    """
+
+    def __init__(self, connection: Connection, after: int, subject: Filter, *, last: int | None = None) -> None:
         self._connection = connection
         self._name = uuid4().hex
         self._subject = subject
         self._whole = subject == ">"
+        assert last is None or self._whole
+        self._last = last
         self._sequence, self._deliveries = after, 0
         self._inbox = connection.client.new_inbox()
         self._subscription: Subscription | None = None
@@ -170,8 +176,13 @@ class Flow:
     async def _pull(self) -> None:
         if self._ended or self._under_way > PULL_EVENTS // 2:
             return
-        self._under_way += PULL_EVENTS
-        request = {"batch": PULL_EVENTS, "max_bytes": PULL_BYTES, "expires": int(POLL_S * 1_000_000_000)}
+        wanted = PULL_EVENTS
+        if self._last is not None:
+            wanted = min(wanted, self._last - self._sequence - self._under_way)
+        if wanted <= 0:
+            return
+        self._under_way += wanted
+        request = {"batch": wanted, "max_bytes": PULL_BYTES, "expires": int(POLL_S * 1_000_000_000)}
         call = f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{self._name}"
         try:
             await self._connection.send(frames.request(call, self._inbox, json.dumps(request).encode()))

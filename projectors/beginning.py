@@ -19,6 +19,12 @@ async def from_nothing(log: EventLog, engine: AsyncEngine, projection: Projectio
     return Projector(projection, engine, schema=schema, log_identity=identity)
 
 
+async def anew(engine: AsyncEngine, projector: Projector) -> None:
+    """Empties the tables again into which a projector at 0 was to write."""
+    async with schemas.scoped(engine, projector.projection, projector.schema).begin() as connection:
+        await _create(connection, projector.projection, projector.schema)
+
+
 async def from_the_past(log: EventLog, engine: AsyncEngine, projection: Projection, sequence: int) -> Projector:
     """Tables beside the live ones with what those knew at `sequence`, at least 1. What was begun before is dropped.
 
@@ -46,6 +52,7 @@ async def from_the_past(log: EventLog, engine: AsyncEngine, projection: Projecti
 
 
 async def _create(connection: AsyncConnection, projection: Projection, schema: str) -> None:
+    await schemas.hold(connection, schema)
     await schemas.drop(connection, schema)
     await schemas.create(connection, projection, schema)
 

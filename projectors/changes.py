@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import MetaData, Table, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remainder:
+    """What changes beside the rows to append, by name of the table. It can be sent to another process."""
+
+    replaced: dict[str, dict[Row, dict[str, Any]]]
+    counted: dict[str, dict[Row, dict[str, int]]]
+    advanced: dict[str, list[tuple[Any, Row]]]
 
 
 class WrongValue(ValueError):
@@ -63,6 +73,33 @@ class Changes:
         if not rows or rows[-1][0] < mark:
             rows.append((mark, row))
 
+    @property
+    def appends(self) -> bool:
+        return bool(self._appended)
+
+    def remainder(self) -> Remainder:
+        return Remainder(
+            {table.name: rows for table, rows in self._replaced.items()},
+            {table.name: rows for table, rows in self._counted.items()},
+            {table.name: rows for table, rows in self._advanced.items()},
+        )
+
+    def add(self, metadata: MetaData, later: Remainder) -> None:
+        """What events have changed that come after all of those here. The tables are those of `metadata`."""
+        tables = {table.name: table for table in metadata.sorted_tables}
+        for name, replaced in later.replaced.items():
+            self._replaced.setdefault(tables[name], {}).update(replaced)
+        for name, counted in later.counted.items():
+            here = self._counted.setdefault(tables[name], {})
+            for key, row in counted.items():
+                present = here.setdefault(key, row)
+                if present is not row:
+                    for column in _counters(tables[name]):
+                        present[column] += row[column]
+        for name, marks in later.advanced.items():
+            for mark, rest in marks:
+                self.advance(tables[name], mark, *rest)
+
     async def write(self, connection: AsyncConnection, schema: str) -> None:
         """Writes everything within the transaction that is open on `connection`.
 
@@ -77,10 +114,7 @@ class Changes:
     async def _write(self, connection: AsyncConnection, schema: str) -> None:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
-        for table, rows in self._appended.items():
-            await driver.copy_records_to_table(
-                table.name, schema_name=schema, columns=table.columns.keys(), records=rows
-            )
+        await self.copy(driver, schema)
         for table, replaced in self._replaced.items():
             await connection.execute(_replacement(table), _in_key_order(replaced))
         for table, counted in self._counted.items():
@@ -92,6 +126,13 @@ class Changes:
             higher = [(mark, *row) for mark, row in marks if highest is None or mark > highest]
             await driver.copy_records_to_table(
                 table.name, schema_name=schema, columns=table.columns.keys(), records=higher
+            )
+
+    async def copy(self, driver: Any, schema: str) -> None:
+        """Writes only the rows to append, over a connection of asyncpg."""
+        for table, rows in self._appended.items():
+            await driver.copy_records_to_table(
+                table.name, schema_name=schema, columns=table.columns.keys(), records=rows
             )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from events.ids import CycleId
 from events.log import EventLog, LogError
 from projectors import schemas
+from projectors.bulk import folders_for
 from projectors.checkpoint import Checkpoint
 from projectors.cycles import queries as cycles
 from projectors.database import DRIVER_ERRORS, open_engine, unavailable
@@ -67,7 +68,7 @@ async def run_projectors(
         BadDatabaseUrl: not a URL of PostgreSQL.
     """
     async with _engine(database_url, WRITE_TIMEOUT_S) as engine:
-        await Runner(log, engine, PROJECTIONS, stop, told).run()
+        await Runner(log, engine, PROJECTIONS, stop, told, folders_for(database_url)).run()
 
 
 @asynccontextmanager
@@ -83,7 +84,8 @@ async def replaying(
         _engine(database_url, REPLAY_TIMEOUT_S, connections_max=REPLAY_CONNECTIONS) as engine,
         _translating(database_url),
     ):
-        yield Replay(log, engine, projections, kept=kept, other_log=other_log)
+        folders = folders_for(database_url)
+        yield Replay(log, engine, projections, kept=kept, other_log=other_log, folders=folders)
 
 
 async def init(database_url: str) -> None:

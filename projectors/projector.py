@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.codec import CodecError
@@ -45,6 +45,8 @@ class Projection:
     """Gives the tables as they were at an earlier sequence."""
     cut_from: tuple[Projection, ...] = ()
     """Other projections whose rows `cut_back` reads."""
+    heavy: tuple[Table, ...] = ()
+    """Tables that get a row for nearly every event, and only by appending: a large build makes their keys last."""
 
     def fold(self, stored: Stored, arrival: Arrival | CodecError, changes: Changes) -> None:
         """Adds what one event changes.

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.log import EventLog
 from projectors import schemas
-from projectors.beginning import from_nothing, from_the_past
+from projectors.beginning import anew, from_nothing, from_the_past
+from projectors.bulk import Bulk, Folders
 from projectors.checkpoint import CannotReplay, Checkpoint, Fenced, LogReplaced, ProjectionFailed, verify
 from projectors.compare import Comparison, NotCompared, compare
 from projectors.passes import catch_up
@@ -48,6 +49,7 @@ class Replay:
     Args:
         kept: Keep what the live tables knew at this sequence, and project what came after it; 0 projects all.
         other_log: Replace even read models that were made from another log than this.
+        folders: Processes that may project a large log from its beginning; None: this one does it alone.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Replay:
         *,
         kept: int = 0,
         other_log: bool = False,
+        folders: Folders | None = None,
     ) -> None:
         self._log = log
         self._engine = engine
@@ -69,6 +72,7 @@ class Replay:
         self._reasons: dict[Projection, str] = {}
         """Why there is nothing to compare with."""
         self._never = asyncio.Event()
+        self._bulk = None if folders is None else Bulk(log, engine, folders)
         self.stage = "starting"
         self.end = 0
         """Where the log ended when this was last looked up."""
@@ -76,7 +80,8 @@ class Replay:
     @property
     def position(self) -> int:
         """The sequence that all models being built have seen."""
-        return min((projector.checkpoint.sequence for projector in self._projectors), default=self.kept)
+        seen = min((projector.checkpoint.sequence for projector in self._projectors), default=self.kept)
+        return max(seen, self._bulk.position if self._bulk else 0)
 
     async def run(self) -> list[Replayed]:
         """Rebuilds them all and puts them in place, one after the other.
@@ -102,6 +107,7 @@ class Replay:
         self.stage = "copying"
         for projection in self._projections:
             self._projectors.append(await self._begin(projection))
+        await self._project_in_bulk()
         compared = await self._compare([it for it in self._projectors if it.projection not in self._reasons])
         self.stage = "projecting"
         await self._project(self._projectors)
@@ -141,6 +147,19 @@ class Replay:
             except Fenced:
                 continue
         return await from_the_past(self._log, self._engine, projection, self.kept)
+
+    async def _project_in_bulk(self) -> None:
+        """As far as it can go by several processes: where there is something to compare with, not beyond that."""
+        if self._bulk is None or self.kept:
+            return
+        self.stage = "projecting"
+        async with self._engine.connect() as connection:
+            live = await schemas.positions(connection, [it for it in self._projections if it not in self._reasons])
+        targets = {it: live.get(it.projection, self.end) for it in self._projectors}
+        await self._bulk.build(targets, self._never)
+        for projector in self._projectors:
+            if projector.checkpoint.sequence == 0:
+                await anew(self._engine, projector)
 
     async def _compare(self, projectors: Sequence[Projector]) -> dict[Projection, Comparison]:
         """Projects to exactly where the live tables stand, and says whether both hold the same rows there.

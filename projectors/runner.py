@@ -20,12 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.log import EventLog, LogError
 from projectors import checkpoint, schemas
+from projectors.bulk import Folders
 from projectors.checkpoint import Fenced, LogGap, LogReplaced, ProjectionFailed
 from projectors.database import DRIVER_ERRORS
 from projectors.feed import first_of
 from projectors.passes import VERIFY_INTERVAL_S, Projected, catch_up, follow
 from projectors.projector import Projection, Projector
-from projectors.rebuild import rebuild
+from projectors.rebuild import rebuild, rebuild_in_bulk
 
 BEHIND_EVENTS_MIN = 20_000
 """A projection this far behind the first catches up apart, so that the others need not wait for it."""
@@ -47,6 +48,8 @@ class Runner:
     projections: Sequence[Projection]
     stop: asyncio.Event
     told: Sequence[Projected] = ()
+    folders: Folders | None = None
+    """Processes that may project a large log from its beginning; None: this one does it alone."""
     _given_up: dict[str, int] = field(default_factory=dict)
     """Where projections met an event they cannot project. A new process tries again: it may be a newer program."""
 
@@ -97,13 +100,15 @@ class Runner:
         current = [it for it in going if it not in outdated]
         front = max((it.checkpoint.sequence for it in current), default=0)
         behind = [it for it in current if front - it.checkpoint.sequence >= BEHIND_EVENTS_MIN]
+        fresh = [it for it in current if it.checkpoint.sequence == 0] if await self._is_much() else []
+        behind = [it for it in behind if it not in fresh]
         interrupt = asyncio.Event()
-        jobs = [self._rebuild(it, interrupt) for it in outdated]
+        jobs = [self._build(outdated, fresh, interrupt)] if outdated or fresh else []
         jobs += [catch_up(self.log, [it], interrupt) for it in behind]
         try:
             await self._beside(
                 jobs,
-                follow(self.log, [it for it in current if it not in behind], interrupt, told=self.told),
+                follow(self.log, [it for it in current if it not in (*behind, *fresh)], interrupt, told=self.told),
                 interrupt,
             )
         finally:
@@ -139,6 +144,25 @@ class Runner:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _is_much(self) -> bool:
+        """Whether several processes are worth their start."""
+        if self.folders is None or not self.folders.processes:
+            return False
+        return await self.log.last_sequence() >= self.folders.events_min
+
+    async def _build(
+        self, outdated: Sequence[Projector], fresh: Sequence[Projector], interrupt: asyncio.Event
+    ) -> None:
+        """All at once where several processes can do it; each by itself where not."""
+        done = set[Projection]()
+        if self.folders is not None and await self._is_much():
+            both = [it.projection for it in (*outdated, *fresh)]
+            done = await rebuild_in_bulk(self.log, self.engine, both, self.folders, interrupt)
+        await asyncio.gather(
+            *(self._rebuild(it, interrupt) for it in outdated if it.projection not in done),
+            catch_up(self.log, [it for it in fresh if it.projection not in done], interrupt),
+        )
 
     async def _rebuild(self, outdated: Projector, interrupt: asyncio.Event) -> None:
         projection = outdated.projection

@@ -50,6 +50,16 @@ async def drop(connection: AsyncConnection, schema: str) -> None:
     await connection.execute(DropSchema(schema, cascade=True, if_exists=True))
 
 
+async def hold(connection: AsyncConnection, schema: str) -> None:
+    """Keeps everybody else from writing in the schema until the transaction ends, if it is there.
+
+    A process whose builder was killed locks the checkpoint, then the table that it still appends to. Dropping locks
+    them in any order: without this, each could wait for the other.
+    """
+    if await exists(connection, schema):
+        await connection.execute(text(f'LOCK TABLE "{schema}".checkpoint IN ACCESS EXCLUSIVE MODE'))
+
+
 async def exists(connection: AsyncConnection, schema: str) -> bool:
     found = await connection.scalar(
         text("SELECT true FROM pg_namespace WHERE nspname = :name").bindparams(name=schema)

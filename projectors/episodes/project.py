@@ -65,4 +65,5 @@ PROJECTION = Projection(
         EpisodeAttemptFailed: _attempt_failed,
     },
     cut_back=cut_back,
+    heavy=(tables.outcomes, tables.attempts),
 )
