@@ -47,13 +47,15 @@ class Endpoint:
     ) -> None:
         """`witnesses`: other endpoints, which may show that our network works.
 
-        `retry_s`: how long it is asked again after a failure, each time over a new connection.
+        `retry_s`: how long it is asked again after failures, of a whole check, each time over a new connection.
         """
         self.url = url
         self._own_network = own_network
         self._witnesses = tuple(witnesses)
         self._allow_private = allow_private
         self._retry_s = retry_s
+        self._lost_s = 0.0
+        """By attempts that failed, and the pauses after them: who fails once for each probe gains no time."""
 
     def policy(self) -> HttpPolicy:
         """A new connection to it."""
@@ -74,12 +76,14 @@ class Endpoint:
         return [await self._action(probe, terms, budget) for probe in probes]
 
     async def _action(self, probe: Probed, terms: CheckTerms, budget: _Budget) -> Actions:
-        gives_up_s, pause_s = time.monotonic() + self._retry_s, PAUSE_S
+        pause_s = PAUSE_S
         while True:
+            began_s = time.monotonic()
             try:
                 return await self._asked(probe, terms, budget)
             except PolicyFailed as failed:
-                if time.monotonic() + pause_s > gives_up_s:
+                self._lost_s += time.monotonic() - began_s + pause_s
+                if self._lost_s > self._retry_s:
                     blamed = await self.blamed(failed)
                     again = f"{blamed}; it was asked again for {self._retry_s:g} s"
                     raise type(blamed)(again) from failed

@@ -314,6 +314,23 @@ async def test_an_endpoint_that_fails_once_is_asked_again_from_the_reset(
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_an_endpoint_that_fails_once_for_each_sample_gains_no_time(
+    pool: list[Probed], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Else it could draw the check out until nobody waits for it any more."""
+
+    async def at_first(_: web.Request) -> web.StreamResponse | None:
+        return web.Response(status=503) if len(server.resets) % 2 else None
+
+    policy = write_perceptron(tmp_path / "policy", perceptron(0))
+    async with serving(policy, at_first) as server:
+        finding = await check(sandbox, policy, endpoint(server.url, retry_s=1.5), some(pool, 1, 3), terms())
+    assert isinstance(finding, Failed), finding
+    assert finding.reason is FailureReason.ENDPOINT_FAILED
+    assert len(server.resets) == 3
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_endpoint_that_is_away_fails_without_its_name(
     pool: list[Probed], sandbox: Sandbox, tmp_path: Path
 ) -> None:
