@@ -15,7 +15,7 @@ from functools import partial
 from consumers.simulation.blame import TryAgain, verdict
 from consumers.simulation.network import OwnNetwork
 from consumers.verification.comparison import Actions
-from consumers.verification.limits import ENDPOINT_RETRY_S, endpoint_act_ms, endpoint_allowance_s
+from consumers.verification.limits import ENDPOINT_RETRY_S, endpoint_act_ms, endpoint_allowance_s, endpoint_reset_ms
 from consumers.verification.probes import Probed, acts, flattened
 from consumers.verification.terms import CheckTerms
 from sim.episode import EpisodeForfeit
@@ -65,15 +65,15 @@ class Endpoint:
             on_connected=partial(self._own_network.answered, self.url),
         )
 
-    async def run(self, probes: Sequence[Probed], terms: CheckTerms) -> list[Actions]:
-        """The action at the end of each probe, each from a reset on.
+    async def runs(self, probes: Sequence[Probed], terms: CheckTerms, repeats: int) -> list[list[Actions]]:
+        """By repeat: the action at the end of each probe, each from a reset on.
 
         Raises:
             EndpointFailed, OurNetwork
             SimulationFailed: this machine has no socket left.
         """
-        budget = _Budget(endpoint_allowance_s(acts(probes), terms.act_deadline_ms))
-        return [await self._action(probe, terms, budget) for probe in probes]
+        budget = _Budget(endpoint_allowance_s(repeats * acts(probes), terms.act_deadline_ms))
+        return [[await self._action(probe, terms, budget) for probe in probes] for _ in range(repeats)]
 
     async def _action(self, probe: Probed, terms: CheckTerms, budget: _Budget) -> Actions:
         pause_s = PAUSE_S
@@ -92,7 +92,7 @@ class Endpoint:
 
     async def _asked(self, probe: Probed, terms: CheckTerms, budget: _Budget) -> Actions:
         deadline_ms = endpoint_act_ms(terms.act_deadline_ms)
-        reset_ms = max(terms.reset_deadline_ms, deadline_ms)
+        reset_ms = endpoint_reset_ms(terms.reset_deadline_ms, terms.act_deadline_ms)
         async with self.policy() as policy:
             await policy.reset(probe.task, deadline_ms=reset_ms)
             for observation in probe.observations:
@@ -110,7 +110,7 @@ class Endpoint:
 
 
 class _Budget:
-    """The endpoint's own time for all acts of a run."""
+    """The endpoint's own time for all acts."""
 
     def __init__(self, allowance_s: float) -> None:
         self._allowance_s = self._left_s = allowance_s

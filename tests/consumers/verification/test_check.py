@@ -20,8 +20,8 @@ import pytest_asyncio
 from aiohttp import web
 
 from consumers.simulation.network import OwnNetwork
+from consumers.verification import budget, committed_code
 from consumers.verification import committed as asking
-from consumers.verification import committed_code
 from consumers.verification import served as serving_side
 from consumers.verification.check import check
 from consumers.verification.limits import sandbox_limits
@@ -268,6 +268,24 @@ async def test_code_that_delays_every_answer_a_little_fails_too(
     )
     finding = await check(sandbox, code, endpoint("http://127.0.0.1:1"), some(pool, 1, 1), terms())
     assert isinstance(finding, Failed)
+    assert "for its answers together" in finding.detail
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_code_that_is_slow_only_after_its_first_run_fails(
+    pool: list[Probed], sandbox: Sandbox, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "CODE_SLACK_S", 0.5)
+    code = repository(
+        "import time\n"
+        "class Policy:\n    resets = 0\n"
+        "    def reset(self, task_config): self.resets += 1\n"
+        "    def act(self, obs):\n        time.sleep(self.resets // 2)\n        return {'continuous': {}}\n"
+        "def make_policy(): return Policy()\n"
+    )
+    finding = await check(sandbox, code, endpoint("http://127.0.0.1:1"), some(pool, 1, 1), terms())
+    assert isinstance(finding, Failed)
+    assert finding.reason is FailureReason.CODE_FAILED
     assert "for its answers together" in finding.detail
 
 

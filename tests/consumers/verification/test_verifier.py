@@ -128,7 +128,7 @@ async def place(bus: Bus, hub: Hub, tmp_path: Path, sandbox: Sandbox) -> Place:
 
 
 def task_of(
-    episodes: Sequence[Recorded], url: str, *, repo: str = REPO, within_s: float = 120.0, terms: EpisodeTerms = TERMS
+    episodes: Sequence[Recorded], url: str, *, repo: str = REPO, within_s: float = 600.0, terms: EpisodeTerms = TERMS
 ) -> CheckTask:
     probes = tuple(
         ProbeTask(
