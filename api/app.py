@@ -85,7 +85,7 @@ def create_app(settings: ApiSettings, *, clock: Clock = utc_now, stopping: async
             latest=latest,
             trees=SealedTrees(),
             replays=Replays(log.connected),
-            films=Films(settings.nats_url),
+            films=Films(settings.nats_url, stops),
             stopping=stops,
         )
         live_readers, events_readers = (app.state.metrics.stream_readers.labels(it) for it in ("live", "events"))

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from api.open_files import allow_open_files
 from api.server import listening, run_api
 from api.settings import ApiSettings
 from events.cli import LogOptions, ProcessOptions, open_log, options, run
@@ -83,6 +84,7 @@ def serve(
             )
             async with open_log(context.obj, replace(log, nats_url=nats_url), "api"):
                 await check_answers(database_url)
+            allow_open_files(settings.streams_max)
             gc.collect()
             gc.freeze()  # classes and modules stay: walking through them takes a tenth of the fastest answers' time
             await run_api(settings, host=address.host, port=address.port, stop=stop)

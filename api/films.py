@@ -1,7 +1,8 @@
 """Films and sheets of episodes, drawn by a child process: the API itself knows no simulator.
 
 `kinitro episode render` does it, as anybody could at home, from the log and the recording. Drawing costs a core for
-some seconds, so one is drawn at a time, a few may wait, and what was drawn is kept while there is room.
+seconds or, where there is no GPU, a minute or two, so one is drawn at a time, a few may wait, and what was drawn is
+kept while there is room.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from pathlib import Path
 import structlog
 
 from api.problems import Problem
+from api.stream.ends import Stopping
 
 PROGRAM = Path(__file__).resolve().parents[1] / "kinitro.py"
 WAITING_MAX = 4
-DRAWN_WITHIN_S = 120.0
+DRAWN_WITHIN_S = 600.0
+"""Without a GPU a picture takes 0.2 s, and an episode has up to 500, on a machine that may have other work."""
 KEPT_BYTES_MAX = 128 << 20
 ENDED_WITHIN_S = 5.0
 
@@ -34,8 +37,9 @@ log = structlog.stdlib.get_logger(__name__)
 class Films:
     """What was drawn lately, and the one drawing that is under way."""
 
-    def __init__(self, nats_url: str) -> None:
-        self._nats_url = nats_url
+    def __init__(self, nats_url: str, stopping: asyncio.Event) -> None:
+        """`stopping` is set when the process is to end, which waits for no film."""
+        self._nats_url, self._stopping = nats_url, stopping
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._drawing = asyncio.Lock()
         self._asked = 0
@@ -44,8 +48,22 @@ class Films:
         """The film or sheet of this recording of an episode whose cycle has ended.
 
         Raises:
-            Problem: too many ask, or it could not be drawn.
+            Problem: too many ask, it could not be drawn, or the process ends.
         """
+        drawing = asyncio.create_task(self._film(episode, recording, suffix))
+        ending = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({drawing, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tasks = {drawing, ending}
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if drawing.cancelled():
+            raise Stopping("this copy of the API stops, and draws nothing more; ask again").problem()
+        return drawing.result()
+
+    async def _film(self, episode: str, recording: bytes, suffix: str) -> bytes:
         name = hashlib.sha256(recording).hexdigest() + suffix
         if (kept := self._take(name)) is not None:
             return kept

@@ -136,7 +136,7 @@ class LatestWeights:
 
     def at_once(self, scope: Scope) -> tuple[int, RawHeaders, bytes] | None:
         """The answer to a plain request, past the framework, if it needs no look at the database."""
-        if scope["path"] != PATH or scope["method"] != "GET" or scope["query_string"]:
+        if scope["path"] != PATH or scope.get("method") != "GET" or scope["query_string"]:
             return None
         if (answer := self.fresh) is None:
             return None

@@ -54,7 +54,7 @@ from typing import Annotated, Any
 
 import orjson
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -127,12 +127,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app` a problem, also those of the framework."""
+    """Makes every error of `app` a problem, also those of the framework. To be called after all routes are there."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(WebSocketRequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
+    app.router.add_websocket_route("/{path:path}", _no_such_websocket)
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -148,6 +149,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     ]
     detail = "; ".join(f"{each['parameter']}: {each['message']}, not {each['given']!r}" for each in errors)
     return Problem(422, "invalid-request", "Invalid request", detail, errors=errors).response(request.url.path)
+
+
+async def _no_such_websocket(_: WebSocket) -> None:
+    raise HTTPException(404)  # the framework itself would say 403, and no more
 
 
 async def _http(request: Request, error: Exception) -> Response:

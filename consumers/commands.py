@@ -15,7 +15,7 @@ import typer
 
 from consumers.simulation.executor import run_executor
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
-from consumers.verification.options import HubOptions
+from consumers.verification.options import CommittedCodeOptions
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
 from events.live import Detail
 from events.streams import ACK_WAIT_S, TraceLimits
@@ -83,17 +83,19 @@ def executor(
     metrics: MetricsOptions,
     tracing: TracingOptions,
     verification: VerificationOptions,
-    hub: HubOptions,
+    code: CommittedCodeOptions,
     process: ProcessOptions,
 ) -> None:
     """Run simulation workers: tasks in, episode outcomes out."""
 
     async def main(stop: asyncio.Event) -> None:
+        if verification.verification:
+            code.check()
         async with context.obj.nats(log.nats_url) as url:
             at = replace(log, nats_url=url)
             async with open_log(context.obj, at, "executor"):
                 pass  # a server that does not answer is told once, not by every worker
-            os.environ.update(environment(at, settings, tracing, verification, hub, process))
+            os.environ.update(environment(at, settings, tracing, verification, code, process))
             program = (sys.executable, sys.argv[0])
             await run_executor(
                 (*program, "worker"),

@@ -19,6 +19,25 @@ def _decimal(text: str) -> Decimal:
         raise typer.BadParameter(f"{text!r} is not a decimal number, as in 0.05") from error
 
 
+def _rate(text: str) -> Decimal:
+    rate = _decimal(text)
+    if not (rate.is_finite() and 0 <= rate <= 1):
+        raise typer.BadParameter(f"expected a number from 0 to 1, got {text}")
+    return rate
+
+
+def tolerance_of(text: str) -> Decimal:
+    """The relative error in this text.
+
+    Raises:
+        BadParameter: it is no number, or out of range.
+    """
+    tolerance = _decimal(text)
+    if not (tolerance.is_finite() and 0 < tolerance <= 1):
+        raise typer.BadParameter(f"expected a number above 0 and at most 1, got {text}")
+    return tolerance
+
+
 @dataclass(frozen=True)
 class VerificationOptions:
     """Whether and how the deployed policies are compared with the committed ones."""
@@ -34,7 +53,7 @@ class VerificationOptions:
         Decimal,
         typer.Option(
             envvar="KINITRO_EXECUTOR_VERIFICATION_RATE",
-            parser=_decimal,
+            parser=_rate,
             metavar="<decimal>",
             help="Probability with which a miner is checked in a cycle.",
         ),
@@ -43,7 +62,7 @@ class VerificationOptions:
         Decimal,
         typer.Option(
             envvar="KINITRO_EXECUTOR_VERIFICATION_TOLERANCE",
-            parser=_decimal,
+            parser=tolerance_of,
             metavar="<decimal>",
             help="Relative error of an action up to which it is the same.",
         ),

@@ -5,11 +5,9 @@ All files are read once, when the application is made: together they are smaller
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from starlette.exceptions import HTTPException
 
 ASSETS = Path(__file__).parent / "assets"
@@ -46,48 +44,30 @@ PAGES = (
 """The same shell: which of them it is, `assets/main.js` reads from the address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file as it is sent. Browsers keep it, and ask each time whether it is still the same."""
-
-    body: bytes
-    headers: dict[str, str]
-
-    @classmethod
-    def read(cls, path: Path) -> Asset:
-        body = path.read_bytes()
-        headers = {
-            "Content-Type": MEDIA_TYPES[path.suffix],
-            "ETag": f'"{hashlib.sha256(body).hexdigest()}"',
-            "Cache-Control": "no-cache",
-            "Content-Security-Policy": POLICY,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",
-        }
-        return cls(body, headers)
-
-    def response(self, request: Request) -> Response:
-        if request.headers.get("If-None-Match") == self.headers["ETag"]:
-            return Response(status_code=304, headers=self.headers)
-        return Response(self.body, headers=self.headers)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
 
 
 def router() -> APIRouter:
     """Its pages and files. They are no part of the API that is described."""
     files = {
-        path.relative_to(ASSETS).as_posix(): Asset.read(path)
+        path.relative_to(ASSETS).as_posix(): (path.read_bytes(), MEDIA_TYPES[path.suffix])
         for path in ASSETS.rglob("*")
         if path.suffix in MEDIA_TYPES
     }
     routes = APIRouter(include_in_schema=False)
 
-    async def page(request: Request) -> Response:
-        return files["index.html"].response(request)
-
-    async def asset(name: str, request: Request) -> Response:
+    async def asset(name: str) -> Response:
         if name not in files:
             raise HTTPException(404)
-        return files[name].response(request)
+        body, media_type = files[name]
+        return Response(body, media_type=media_type, headers=HEADERS)
+
+    async def page() -> Response:
+        return await asset("index.html")
 
     for path in PAGES:
         routes.add_api_route(path, page, methods=["GET"])

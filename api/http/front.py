@@ -1,7 +1,7 @@
 """The outermost of the application: what every answer has, also one that went wrong.
 
 Request ids, the headers for pages of other origins, limits per client, `OPTIONS`, and `HEAD`, which is a `GET` whose
-body is not sent.
+body is not sent. The handshake of a WebSocket is a request like any other.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from api.problems import Problem
 ASKED: Final = "kinitro.asked"
 """In the scope of a `HEAD` that is answered as a `GET`: the method that was asked for."""
 
+STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""Messages that have the headers of an answer."""
 
 AtHand = tuple[int, tuple[tuple[bytes, bytes], ...], bytes]
 """Status, headers and body."""
@@ -30,7 +32,7 @@ class Front:
         self._app, self._limits, self._at_once = app, limits, at_once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
         request_id = request_ids.bind(scope["headers"])
         ruling = self._limits.rule(scope["client"])
@@ -41,15 +43,16 @@ class Front:
             return await send({"type": "http.response.body", "body": body})
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
+            if message["type"] in STARTS:
+                message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
         if ruling.retry_after_s is not None:
             return await _too_many(ruling).response(scope["path"])(scope, receive, send_with_headers)
-        if scope["method"] == "HEAD":
+        method = scope.get("method")  # a WebSocket has none
+        if method == "HEAD":
             return await _head(self._app, scope, receive, send_with_headers)
-        if scope["method"] == "OPTIONS":
+        if method == "OPTIONS":
             return await cors.options()(scope, receive, send_with_headers)
         return await self._app(scope, receive, send_with_headers)
 

@@ -23,7 +23,7 @@ EpisodePath = Annotated[str, Path(max_length=200)]
     response_class=Response,
 )
 async def film(episode_id: EpisodePath, resources: All) -> Response:
-    """The episode in real time. The first to ask waits some seconds for it."""
+    """The episode in real time. The first to ask waits for it: without a GPU, up to minutes for a long episode."""
     body = await recording(episode_id, resources.models, resources.log)
     drawn = await resources.films.film(episode_id, body, ".mp4")
     return _answer(drawn, FILM)

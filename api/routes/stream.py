@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Header, Query, Response, WebSocket
@@ -22,6 +23,7 @@ EVENTS = ServerSentEvents()
 WEIGHTS = WeightsAsEvents()
 
 SEQUENCE_MAX = 2**63 - 1
+SEQUENCE = re.compile(r"[0-9]{1,19}")
 UID_MAX = 65_535
 
 
@@ -65,7 +67,7 @@ async def _resume_after(
 ) -> int | None:
     """After which sequence to begin; None is the present."""
     if last_event_id:
-        if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) <= SEQUENCE_MAX):
+        if not SEQUENCE.fullmatch(last_event_id) or int(last_event_id) > SEQUENCE_MAX:
             raise _invalid(f"Last-Event-ID: {last_event_id[:40]!r} is not the id of one of our events, a sequence")
         return int(last_event_id)
     return None if from_seq is None else max(0, from_seq - 1)

@@ -12,6 +12,7 @@ from api.together.roles import Group, check_free, check_servers, scheduling, var
 from consumers.anchoring.options import AnchorOptions
 from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
+from consumers.verification.options import CommittedCodeOptions
 from consumers.webhooks.options import WebhookOptions
 from events.cli import LogOptions, ProcessOptions, options, run
 from events.verification_options import VerificationOptions
@@ -35,6 +36,7 @@ def backend(
     cycles: CycleOptions,
     scoring: ScoringOptions,
     verification: VerificationOptions,
+    code: CommittedCodeOptions,
     signing: SigningOptions,
     anchoring: AnchorOptions,
     webhooks: WebhookOptions,
@@ -50,6 +52,8 @@ def backend(
 
     async def main(stop: asyncio.Event) -> None:
         scheduling(context.obj, network, cycles, scoring, verification).check()
+        if verification.verification:
+            code.check()
         signing.key(context.obj.home)
         anchoring.chain(network.network, network.netuid, network.chain_endpoint)
         webhooks.urls()
@@ -61,7 +65,7 @@ def backend(
         ):
             urls = (replace(log, nats_url=nats_url), replace(database, database_url=database_url))
             await check_servers(context.obj, *urls)
-            scheduled = (network, cycles, scoring, verification, signing, anchoring, webhooks)
+            scheduled = (network, cycles, scoring, verification, code, signing, anchoring, webhooks)
             group = Group(variables(context.obj, *urls, address, clients, *scheduled, executor, tracing, process))
             for name in ("projector", "api", "executor", "scheduler"):
                 await supervisor.start(group.role(name, *_metrics_of(name, metrics)))

@@ -11,6 +11,7 @@ from api.together.home import Home
 from api.together.roles import Group, scheduling, variables
 from consumers.commands import ExecutorOptions
 from consumers.signing.commands import SigningOptions
+from consumers.verification.options import CommittedCodeOptions
 from events import display, subjects
 from events.cli import INTERRUPTED, LogOptions, ProcessOptions, open_log, options, run, until
 from events.display import result_view, show_progress
@@ -34,6 +35,7 @@ def run_cycle(
     cycles: CycleOptions,
     scoring: ScoringOptions,
     verification: VerificationOptions,
+    code: CommittedCodeOptions,
     signing: SigningOptions,
     executor: ExecutorOptions,
     process: ProcessOptions,
@@ -46,11 +48,13 @@ def run_cycle(
 
     async def main(stop: asyncio.Event) -> None:
         scheduling(context.obj, network, cycles, scoring, verification).check()
+        if verification.verification:
+            code.check()
         signing.key(context.obj.home)
         alone = log.nats_url is None and not is_running("nats", context.obj.home)
         async with context.obj.nats(log.nats_url) as nats_url, Supervisor() as supervisor:
             at = replace(log, nats_url=nats_url)
-            settings = (at, network, cycles, scoring, verification, signing, executor, process)
+            settings = (at, network, cycles, scoring, verification, code, signing, executor, process)
             group = Group(variables(context.obj, *settings), output=context.obj.home / "logs")
             if alone:
                 await supervisor.start(group.role("executor"))

@@ -42,6 +42,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="All of it, exactly, as one JSON object.")] = False,
 ) -> None:
     """Say in which episodes of a cycle two miners differ, and whether that separates them."""
+    source.check_log_not_named(context)
     if source.api_url is not None and source.file is not None:
         raise Misused("--api-url and --file: name one of them")
     names = first, second

@@ -19,7 +19,7 @@ from consumers.rescoring.view import document, view
 from consumers.scoring.rescoring import Rescored
 from consumers.scoring.rescoring import rescore as rescored
 from events import display
-from events.cli import LogOptions, options, run_once
+from events.cli import LogOptions, Misused, options, run_once
 from events.cycles import CyclePlanned
 from events.ids import CycleId
 from events.rules_file import RulesFile
@@ -43,6 +43,9 @@ def rescore(
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
     """Show a cycle's scores and weights under other rules, beside the published ones."""
+    source.check_log_not_named(context)
+    if source.api_url is not None and source.file is not None:
+        raise Misused("--api-url and --file: name one of them")
 
     async def main() -> None:
         other = RulesFile.read(rules)

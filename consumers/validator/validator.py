@@ -1,4 +1,4 @@
-"""The loop: poll a backend, check what is new, submit it, and look what became of it."""
+"""The loop: wait for what is new of a backend, check it, submit it, and look what became of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import structlog
 
@@ -30,6 +30,8 @@ from events.ids import Hotkey
 
 PAUSE_MAX_S = 600.0
 """The longest pause after trouble."""
+PAUSE_MIN_S = 1.0
+"""The shortest between two rounds, however often a backend says that there is something else."""
 REVEAL_LOOK_ROUNDS = 20
 """How often the chain is asked whether it has revealed what was committed."""
 TRIES_ONCE = 5
@@ -69,6 +71,8 @@ class Validator:
     ) -> None:
         self._settings = settings
         self._backends = list(backends)
+        self._followed = self._backends[0]
+        """The one whose answer was good last."""
         self._chain = chain
         self._clock = clock
         self._sleep = sleep
@@ -87,11 +91,13 @@ class Validator:
         troubled_s = POLL_S
         while True:
             came = await self.round()
+            jitter = random.uniform(0.8, 1.2)
             if came.outcome in (Outcome.TROUBLE, Outcome.REFUSED):
-                pause_s, troubled_s = troubled_s, min(2 * troubled_s, PAUSE_MAX_S)
+                await self._sleep(max(troubled_s * jitter, min(each.closed_s for each in self._backends)))
+                troubled_s = min(2 * troubled_s, PAUSE_MAX_S)
             else:
-                pause_s, troubled_s = came.wait_s, POLL_S
-            await self._sleep(pause_s * random.uniform(0.8, 1.2))
+                await self._pause(came.wait_s * jitter)
+                troubled_s = POLL_S
 
     async def once(self) -> Round:
         """Submits what is new, if anything is: waits for the chain, but not for ever for who is away.
@@ -109,6 +115,22 @@ class Validator:
             elif came.outcome is not Outcome.WAITING:
                 return came
             await self._sleep(min(came.wait_s, POLL_S) * random.uniform(0.8, 1.2))
+
+    async def _pause(self, seconds: float) -> None:
+        """Until there is something newer, where the backend knows how to wait for it; at most so long."""
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        listening = asyncio.ensure_future(self._followed.newer(seconds))
+        started = monotonic()
+        try:
+            await asyncio.wait({sleeping, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if listening.done() and listening.result():
+                await asyncio.wait({sleeping}, timeout=max(0.0, started + PAUSE_MIN_S - monotonic()))
+            else:
+                await sleeping
+        finally:
+            sleeping.cancel()
+            listening.cancel()
+            await asyncio.gather(sleeping, listening, return_exceptions=True)
 
     def close(self) -> None:
         """Lets another process have what is remembered."""
@@ -139,6 +161,7 @@ class Validator:
             except BackendAway as away:
                 came = Round(Outcome.TROUBLE, str(away))
             if came.outcome not in (Outcome.TROUBLE, Outcome.REFUSED) or self._alarm is not None:
+                self._followed = backend
                 return came
             failed.append(came)
         return next((each for each in failed if each.outcome is Outcome.REFUSED), failed[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from sim.errors import SimError
 
 READ_S = 3_600.0
 """For all events of a cycle: 100,000 take a minute over a slow line."""
+SIGNED_AGAIN_S = (0.25, 0.5, 1.0, 2.0)
+"""The pauses before it is asked again for a signature that is not there yet."""
 AGE_MAX = timedelta(hours=24)
 """After a cycle's own deadline. Later its weights say nothing of the policies that are deployed now."""
 
@@ -130,7 +133,7 @@ def check_age(verified: Verified, now: datetime) -> str:
 async def _statement(backend: Backend, cycle: CycleId, terms: Terms, checks: _Told) -> SignedWeights | None:
     started = perf_counter()
     try:
-        identity, body = await backend.identity(), await backend.signed_weights(cycle)
+        identity, body = await backend.identity(), await _signed_soon(backend, cycle)
     except NotFound as absent:
         checks(Check(Step.STATEMENT.value, False, f"not signed: {absent}", perf_counter() - started))
         return None
@@ -142,6 +145,16 @@ async def _statement(backend: Backend, cycle: CycleId, terms: Terms, checks: _To
 
     checks(judged(Step.STATEMENT, judge))
     return None if checks.failed else found[0]
+
+
+async def _signed_soon(backend: Backend, cycle: CycleId) -> bytes:
+    """What is signed: whoever hears of weights as soon as there are some may be sooner than their signature."""
+    for pause_s in SIGNED_AGAIN_S:
+        try:
+            return await backend.signed_weights(cycle)
+        except NotFound:
+            await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))
+    return await backend.signed_weights(cycle)
 
 
 async def _audited(

@@ -46,6 +46,8 @@ class Trial:
     profile: str
     samples: int
     tolerance: Decimal
+    engine: str
+    """URL of the Docker engine."""
 
 
 async def checked(
@@ -56,7 +58,7 @@ async def checked(
     Raises:
         SimError: the environments cannot be had here.
     """
-    sandbox = await choose_sandbox()
+    sandbox = await choose_sandbox(trial.engine)
     if isinstance(sandbox, NoSandbox):
         return Inconclusive(InconclusiveReason.NO_SANDBOX, sandbox.reason)
     if isinstance(code, Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from consumers.verification.options import CACHE, HubOptions
+from consumers.verification.options import CACHE, CommittedCodeOptions
 from consumers.verification.verdict import Failed, Finding, Inconclusive, Passed
 from events.cli import FAILED, Misused, options, run_once
 from events.display import console
 from events.verification import SAMPLES_MAX, CheckedSample, ComparedActions, Method
-from events.verification_options import VerificationOptions
+from events.verification_options import VerificationOptions, tolerance_of
 from sim.suite import DEFAULT_ENVIRONMENTS, find
 from sim.versions import PROCESS_ENVIRONMENT
 
@@ -40,7 +40,7 @@ def verify(
         str, typer.Argument(help="Hash of a commit, 8 to 40 digits; `-` where REPO is a directory of this machine.")
     ],
     endpoint: Annotated[str, typer.Argument(help="Base URL of the policy server.")],
-    hub: HubOptions,
+    committed: CommittedCodeOptions,
     environments: Annotated[
         str, typer.Option(help="Comma-separated, see `kinitro env list`; one episode of each in turn.")
     ] = ",".join(DEFAULT_ENVIRONMENTS),
@@ -80,8 +80,9 @@ def verify(
         profile=observation_profile,
         samples=samples,
         tolerance=_tolerance(tolerance),
+        engine=committed.engine(),
     )
-    code = _code(repo, revision, hub, context.obj.home / CACHE)
+    code = _code(repo, revision, committed, context.obj.home / CACHE)
     findings: list[Finding] = []
 
     async def main() -> None:
@@ -107,18 +108,17 @@ def _environments(text: str) -> list[EnvId]:
 
 def _tolerance(text: str) -> Decimal:
     try:
-        tolerance = Decimal(text)
-    except InvalidOperation as error:
-        raise Misused(f"--tolerance: {text!r} is not a decimal number, as in 0.001") from error
-    if not 0 < tolerance <= 1:
-        raise Misused(f"--tolerance: expected a number above 0 and at most 1, got {text}")
-    return tolerance
+        return tolerance_of(text)
+    except typer.BadParameter as error:
+        raise Misused(f"--tolerance: {error.message}") from error
 
 
-def _code(repo: str, revision: str, hub: HubOptions, cache_dir: Path) -> Path | tuple[Repositories, str, str]:
+def _code(
+    repo: str, revision: str, committed: CommittedCodeOptions, cache_dir: Path
+) -> Path | tuple[Repositories, str, str]:
     if revision != HERE:
         size_gb_max = VerificationOptions.verification_max_repo_size_gb
-        return hub.repositories(cache_dir, size_gb_max=size_gb_max), repo, revision
+        return committed.repositories(cache_dir, size_gb_max=size_gb_max), repo, revision
     directory = Path(repo)
     if not (directory / "policy.py").is_file():
         raise Misused(f"{repo}: expected a directory with policy.py; `kinitro miner init` writes one to begin with")

@@ -12,7 +12,7 @@ import typer
 
 from consumers.commands import EXIT_STUCK, ExecutorOptions
 from consumers.simulation.worker import WorkerStuck
-from consumers.verification.options import CACHE, HubOptions
+from consumers.verification.options import CACHE, CommittedCodeOptions
 from consumers.verification.verifier import VerifierSettings, run_verifier
 from events.cli import LogOptions, ProcessOptions, options, run
 from events.streams import ACK_WAIT_S
@@ -28,7 +28,7 @@ def verifier(
     log: LogOptions,
     settings: ExecutorOptions,
     verification: VerificationOptions,
-    hub: HubOptions,
+    code: CommittedCodeOptions,
     process: ProcessOptions,
     name: Annotated[str | None, typer.Option(help="What events call this verifier.")] = None,
     lease_s: Annotated[
@@ -37,10 +37,11 @@ def verifier(
 ) -> None:
     """Run one verifier process; `executor --verification` keeps one running."""
     ensure_process_environment()
-    repositories = hub.repositories(
+    repositories = code.repositories(
         verification.verification_cache_dir or context.obj.home / CACHE,
         size_gb_max=verification.verification_max_repo_size_gb,
     )
+    engine = code.engine()
 
     async def main(stop: asyncio.Event) -> None:
         async with context.obj.nats(log.nats_url) as url:
@@ -48,6 +49,7 @@ def verifier(
                 nats_url=url,
                 name=name or f"{socket.gethostname()}-{os.getpid()}",
                 repositories=repositories,
+                engine=engine,
                 allow_private_endpoints=settings.allow_private_endpoints,
                 lease_s=lease_s,
                 replicas=log.replicas,

@@ -234,7 +234,9 @@ def _refused(error: Exception, detail: str) -> RepositoryRefused | None:
         case GatedRepoError() | DisabledRepoError():
             return RepositoryRefused(Refusal.NO_ACCESS, f"everybody must be able to read it: {detail}")
         case RepositoryNotFoundError() | HFValidationError():
-            return RepositoryRefused(Refusal.REPOSITORY_MISSING, f"there is none that everybody can read: {detail}")
+            return RepositoryRefused(
+                Refusal.REPOSITORY_MISSING, f"there is none of this name that is public: {detail}"
+            )
         case RevisionNotFoundError():
             return RepositoryRefused(Refusal.REVISION_MISSING, f"the repository has no such commit: {detail}")
         case HfHubHTTPError() if error.response.status_code in (401, 403):
@@ -249,7 +251,7 @@ def _failed(error: Exception, detail: str) -> HubTrouble | None:
         case OSError(errno=errno.EFBIG):
             return HubTrouble(Trouble.HUB_UNTRUE, "a file is larger than it was listed")
         case OSError(errno=errno.ENOSPC):
-            return HubTrouble(Trouble.CACHE_FULL, detail)
+            return HubTrouble(Trouble.CACHE_FULL, "the disk of the cache of repositories has no space left")
         case OSError() if "Consistency check failed" in str(error):
             return HubTrouble(Trouble.HUB_UNTRUE, detail)
     return None
@@ -257,13 +259,21 @@ def _failed(error: Exception, detail: str) -> HubTrouble | None:
 
 def _chained(error: BaseException) -> str:
     causes: Iterator[BaseException] = _causes(error)
-    return " <- ".join(f"{type(each).__name__}: {each}" for each in islice(causes, 3))[:DETAIL_CHARS_MAX]
+    return " <- ".join(_line(each) for each in islice(causes, 3))[:DETAIL_CHARS_MAX]
+
+
+def _line(error: BaseException) -> str:
+    """Without what the library writes around an answer: a link to its manual, and a page of advice to its users."""
+    if isinstance(error, HfHubHTTPError):
+        said = f", {error.server_message}" if error.server_message else ""
+        return " ".join(f"the hub answers {error.response.status_code}{said}".split())
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = None if isinstance(error, HfHubHTTPError) else error.__cause__
 
 
 def _reported(trouble: NoSnapshot) -> dict[str, Any]:

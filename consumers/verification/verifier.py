@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from faststream import FastStream
@@ -20,6 +21,9 @@ from consumers.verification.handler import CheckHandler
 from consumers.verification.limits import ENDPOINT_RETRY_S
 from consumers.verification.repository import Repositories
 from consumers.verification.sandbox.choice import choose_sandbox
+from consumers.verification.sandbox.docker import ENGINE
+from consumers.verification.sandbox.protocol import NoSandbox
+from events.cli import until
 from events.connection import connect
 from events.jetstream import JetStreamLog
 from events.streams import ACK_WAIT_S, TASKS, ensure_streams, verifiers_settings
@@ -41,6 +45,8 @@ class VerifierSettings:
     name: str
     """What events call this verifier."""
     repositories: Repositories
+    engine: str = ENGINE
+    """URL of the Docker engine; where none answers there, the kernel's own sandbox is used."""
     allow_private_endpoints: bool = False
     """Whether policies may live at private, loopback and link-local addresses."""
     lease_s: float = ACK_WAIT_S
@@ -63,7 +69,7 @@ async def run_verifier(settings: VerifierSettings, stop: asyncio.Event) -> None:
         async with await connect(settings.nats_url, settings.name) as connection, simulation_thread() as stage:
             await ensure_streams(connection, replicas=settings.replicas, ack_wait_s=settings.lease_s)
             checker = Checker(
-                choose=choose_sandbox,
+                choose=partial(choose_sandbox, settings.engine),
                 repositories=settings.repositories,
                 traces=TraceStore(connection),
                 stage=stage,
@@ -73,6 +79,7 @@ async def run_verifier(settings: VerifierSettings, stop: asyncio.Event) -> None:
             events = JetStreamLog(connection, patience_s=LOG_PATIENCE_S)
             handler = CheckHandler(events, checker, verifier=settings.name)
             async with either(stop, checker.stuck) as ending:
+                await until(ending, _tell_sandbox(settings.engine))
                 await _work(settings, handler, ending)
         if checker.stuck.is_set():
             raise WorkerStuck(f"the simulation thread of {settings.name} hangs; start another verifier")
@@ -89,6 +96,15 @@ def application(settings: VerifierSettings) -> tuple[FastStream, Intake]:
         title="checks of deployed policies",
     )
     return FastStream(broker, logger=None), intake
+
+
+async def _tell_sandbox(engine: str) -> None:
+    """At the start, where it tells nobody who is checked."""
+    sandbox = await choose_sandbox(engine, tell=lambda reason: log.info("no containers", because=reason))
+    if isinstance(sandbox, NoSandbox):
+        log.warning("no sandbox: checks will be inconclusive", because=sandbox.reason)
+    else:
+        log.info("committed code runs in a sandbox", sandbox=sandbox.name)
 
 
 async def _work(settings: VerifierSettings, handler: CheckHandler, stop: asyncio.Event) -> None:

@@ -29,6 +29,18 @@ async def test_a_file_that_has_not_changed_is_not_sent_again(api: Api) -> None:
     assert (first.status, again.status, again.body) == (200, 304, b"")
 
 
+async def test_files_are_sent_compressed(api: Api) -> None:
+    answer = await api.get("/assets/main.js", **{"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.body == (ASSETS / "main.js").read_bytes()
+
+
+async def test_a_proxy_that_weakens_the_etag_is_understood(api: Api) -> None:
+    tag = (await api.get("/assets/main.js")).headers["ETag"]
+    again = await api.get("/assets/main.js", **{"If-None-Match": f"W/{tag}"})
+    assert again.status == 304
+
+
 async def test_every_import_is_a_file_that_is_served(api: Api) -> None:
     for path in ASSETS.rglob("*.js"):
         for name in re.findall(r"(?:from|import\()\s*\"(\.[^\"]+)\"", path.read_text()):

@@ -28,7 +28,7 @@ from projectors.operations import init
 from tests.contracts.event_log import everything
 from tests.controls import facts
 from tests.controls.cycles import large_cycle
-from tests.fixtures.http import NOWHERE, Api, Written, serving
+from tests.fixtures.http import NOWHERE, Api, Written, patient_settings, serving, serving_the_log
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.projecting import project, write
 
@@ -165,7 +165,7 @@ async def test_a_mirror_gives_the_same_answers(
         engine = open_engine(empty_database_url, role="test", command_timeout_s=10)
         await project(mirror, engine, empty_database_url)
         await engine.dispose()
-        async with serving(ApiSettings(database_url=empty_database_url, nats_url=nats_alone.url)) as other:
+        async with serving_the_log(patient_settings(empty_database_url, nats_alone.url)) as other:
             assert (await other.get("/v1/events")).body == original.body
             for path in PATHS:
                 ours, theirs = await api.get(path), await other.get(path)

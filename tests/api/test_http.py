@@ -170,6 +170,38 @@ async def test_who_asks_too_much_is_told_when_to_come_back(by_proxy: Api) -> Non
     assert "RateLimit" not in (await by_proxy.get("/livez")).headers
 
 
+async def test_a_handshake_counts_as_a_request(by_proxy: Api) -> None:
+    client = {"X-Forwarded-For": "203.0.113.7"}
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(_shaken(by_proxy, "/v1/events/ws", client))
+    refused = await _shaken(by_proxy, "/v1/events/ws", client)
+    assert refused.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nretry-after: " in refused.lower()
+    assert b"urn:kinitro:problem:too-many-requests" in refused
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "problem"),
+    [("/v1/events/ws?cycle=x", b"422", b"invalid-request"), ("/v1/nothing", b"404", b"unknown-path")],
+)
+async def test_a_refused_handshake_is_a_problem_with_a_request_id(
+    api: Api, path: str, status: bytes, problem: bytes
+) -> None:
+    answer = await _shaken(api, path, {"X-Request-Id": "mine"})
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 " + status)
+    assert b"x-request-id: mine" in head.lower()
+    assert b'"request_id":"mine"' in body
+    assert b"urn:kinitro:problem:" + problem in body
+
+
+async def test_an_accepted_handshake_has_the_request_id(api: Api) -> None:
+    answer = await _shaken(api, "/v1/events/ws", {"X-Request-Id": "mine"})
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert b"x-request-id: mine" in answer.lower()
+
+
 async def test_what_is_no_http_is_a_problem(api: Api) -> None:
     answer = await _sent(api, b"NONSENSE\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -182,6 +214,20 @@ async def test_a_head_without_an_end_is_refused(api: Api) -> None:
     answer = await _sent(api, start + b"x" * (HEAD_BYTES_MAX + 1 - len(start)))
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b"urn:kinitro:problem:head-too-large" in answer
+
+
+async def _shaken(api: Api, path: str, headers: dict[str, str]) -> bytes:
+    """What comes back when a WebSocket is asked for: the head, and a body where it is refused."""
+    host, port = api.base_url.removeprefix("http://").split(":")
+    key = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    fields = {"Host": host, **key, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", **headers}
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write("\r\n".join([f"GET {path} HTTP/1.1", *map(": ".join, fields.items()), "", ""]).encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        return head if head.startswith(b"HTTP/1.1 101") else head + await reader.read()
+    finally:
+        writer.close()
 
 
 async def _sent(api: Api, request: bytes) -> bytes:

@@ -147,7 +147,7 @@ async def test_what_cannot_be_streamed_is_a_problem(
 
 
 async def test_an_id_that_is_no_sequence_is_refused(from_log: Api) -> None:
-    for value in ("x", "-1", "9" * 30):
+    for value in ("x", "-1", "9" * 30, "9" * 5000):
         assert (await from_log.get(PATH, **{"Last-Event-ID": value})).status == 422
 
 

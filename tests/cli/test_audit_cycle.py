@@ -25,6 +25,13 @@ def test_a_true_cycle_ends_in_identical(command: Command) -> None:
     assert answer.out.rstrip().endswith("identical")
 
 
+def test_a_variable_that_names_the_log_does_not_matter_where_a_file_is_named(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KINITRO_BACKEND_NATS_URL", "nats://127.0.0.1:1")
+    assert command("audit", "cycle", "1", "--file", TRUE).status == 0
+
+
 def test_a_compressed_file_is_read_as_well(command: Command, tmp_path: Path) -> None:
     packed = tmp_path / "cycle.ndjson.gz"
     packed.write_bytes(gzip.compress(TRUE.read_bytes()))
@@ -70,6 +77,9 @@ def test_a_file_that_was_cut_off_is_a_difference(command: Command, tmp_path: Pat
         (("1", "--file", "absent"), "cannot be read"),
         (("1", "--file", "."), "cannot be read"),
         (("1", "--file", TRUE, "--episodes", "3"), "a file has no recordings"),
+        (("1", "--file", TRUE, "--nats-url", "nats://127.0.0.1:1"), "--nats-url beside --file"),
+        (("1", "--api-url", "http://127.0.0.1:1", "--nats-url", "nats://127.0.0.1:1"), "--nats-url beside --api-url"),
+        (("1", "--file", TRUE, "--api-url", "http://127.0.0.1:1", "--episodes", "0"), "--episodes 0 wants none"),
         (("1", "--file", TRUE, "--episodes", "some"), "expected a number or all"),
         (("1", "--file", TRUE, "--key", "somebody"), "--key somebody: expected an address in SS58"),
         (("7", "--file", TRUE), "these are events of cycle 1, and none of cycle 7"),

@@ -61,6 +61,7 @@ def test_an_abandoned_episode_says_nothing_about_either(command: Command, tmp_pa
         (("1", "0", "nobody", "--file", DEMO), "cycle 1 has no miner 'nobody'"),
         (("1", "0", "1", "--file", ROOT / "README.md"), "line 1: expected a CloudEvents document"),
         (("1", "0", "1", "--file", "absent"), "absent: No such file"),
+        (("1", "0", "1", "--file", DEMO, "--nats-url", "nats://127.0.0.1:1"), "--nats-url beside --file"),
         (("1", "0", "1", "--file", DEMO, "--api-url", "http://127.0.0.1:1"), "name one of them"),
         (("1", "0", "1", "--api-url", "http://127.0.0.1:1"), "is --api-url right?"),
     ],

@@ -80,7 +80,7 @@ def test_a_wrong_option_is_refused(command: Command, arguments: str, tells: str)
         ("--epsilon-min NaN", "--epsilon-min"),
         ("--epsilon-min 0.5 --epsilon-max 0.1", "epsilon_min 0.5 is above epsilon_max 0.1"),
         ("--pareto-temperature 0", "--pareto-temperature"),
-        ("--verification --verification-rate 1.5", "--verification-rate: Input should be less than or equal to 1"),
+        ("--verification --verification-rate 1.5", "expected a number from 0 to 1, got 1.5"),
         ("--verification --verification-tolerance 0", "--verification-tolerance"),
         ("--network=", "--network"),
     ],

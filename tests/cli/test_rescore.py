@@ -47,6 +47,19 @@ def test_weights_that_were_withheld_are_said_to_be(command: Command, rules: Path
 
 
 @pytest.mark.parametrize(
+    ("other", "tells"),
+    [
+        (("--nats-url", "nats://127.0.0.1:1"), "--nats-url beside --file"),
+        (("--api-url", "http://127.0.0.1:1"), "name one of them"),
+    ],
+)
+def test_a_second_source_is_refused(command: Command, rules: Path, other: tuple[str, str], tells: str) -> None:
+    answer = command("rescore", "1", "--rules", rules, "--file", DEMO, *other)
+    assert (answer.status, answer.out) == (2, "")
+    assert tells in answer.err
+
+
+@pytest.mark.parametrize(
     ("text", "tells"),
     [
         ("temprature = 2.0", "unknown rule 'temprature' = Decimal('2.0'); there are version, epsilon_factor"),

@@ -123,6 +123,8 @@ def is_alive(pid: int) -> bool:
         (("nowhere", "-", "http://x"), "nowhere: expected a directory with policy.py; `kinitro miner init`"),
         (("a/b", "01234567", "http://x", "--tolerance", "much"), "'much' is not a decimal number"),
         (("a/b", "01234567", "http://x", "--tolerance", "0"), "expected a number above 0 and at most 1, got 0"),
+        (("a/b", "01234567", "http://x", "--tolerance", "nan"), "expected a number above 0 and at most 1, got nan"),
+        (("a/b", "01234567", "http://x", "--docker-host", "ssh://x"), "--docker-host: expected unix:///PATH or tcp"),
         (("a/b", "01234567", "http://x", "--environments", "reach"), "did you mean metaworld/reach-v3"),
         (("a/b", "01234567", "http://x", "--environments", ","), "names none"),
         (("a/b", "01234567", "http://x", "--hf-endpoint", "hub"), "HF_ENDPOINT: expected a URL"),

@@ -135,11 +135,13 @@ async def gone(group: list[processes.Process]) -> None:
 
 
 @asynccontextmanager
-async def backend(home: Path, subnet: Subnet, port: int | None = None) -> AsyncIterator[tuple[Command, Api]]:
-    """`kinitro backend`, and its API, which need not be up yet."""
+async def backend(
+    home: Path, subnet: Subnet, port: int | None = None, **more: str
+) -> AsyncIterator[tuple[Command, Api]]:
+    """`kinitro backend`, and its API, which need not be up yet. `more`: environment variables."""
     address = ApiOptions(host="127.0.0.1", port=port or free_port())
     executor = ExecutorOptions(workers=WORKERS, episodes_in_flight=EPISODES_IN_FLIGHT, allow_private_endpoints=True)
-    variables = environment(subnet.network, subnet.cycles, address, executor)
+    variables = environment(subnet.network, subnet.cycles, subnet.verification, address, executor) | more
     timeout = aiohttp.ClientTimeout(total=60)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,

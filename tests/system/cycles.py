@@ -27,6 +27,7 @@ from events.jetstream import JetStreamLog
 from events.log import EventLog
 from events.server import EmbeddedNats
 from events.streams import TASKS, WORKERS, ensure_streams
+from events.verification_options import VerificationOptions
 from events.weights import WeightsComputed
 from producers.blocks import BLOCK_TIME_S, ClockBlocks
 from producers.cycles.plan import plan_cycle
@@ -102,6 +103,10 @@ class Subnet:
             master_key_file=self.master_key,
         )
 
+    @property
+    def verification(self) -> VerificationOptions:
+        return VerificationOptions()
+
 
 async def plan_and_seed(home: Path, subnet: Subnet) -> None:
     """Writes the cycle's beginning into the log of a home on which nothing runs."""
@@ -112,7 +117,9 @@ async def plan_and_seed(home: Path, subnet: Subnet) -> None:
         await Discovery(RosterSource(subnet.roster, now), log).poll()
         registry = Registry()
         await registry.catch_up(log)
-        settings = Scheduling(subnet.network, subnet.cycles, ScoringOptions(), home, versions()).settings()
+        settings = Scheduling(
+            subnet.network, subnet.cycles, ScoringOptions(), home, versions(), subnet.verification
+        ).settings()
         plan = plan_cycle(CYCLE, registry, settings, (await now.current()).number)
         assert isinstance(plan, CyclePlanned), plan
         block = await later.after(plan.block)
@@ -155,9 +162,9 @@ async def all_slots_taken(log: JetStreamLog, slots: int) -> None:
     await eventually(taken, CYCLE_S)
 
 
-async def scored(log: EventLog) -> None:
+async def scored(log: EventLog, cycle: CycleId = CYCLE) -> None:
     """Returns once the cycle has its weights."""
-    async with aclosing(log.follow(subject=subjects.weights(CYCLE))) as batches:
+    async with aclosing(log.follow(subject=subjects.weights(cycle))) as batches:
         async for _ in batches:
             return
 

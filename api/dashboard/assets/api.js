@@ -6,6 +6,11 @@ export class Unanswered extends Error {
     super(detail);
     this.status = status;
   }
+
+  /** Whether asking again would change nothing. */
+  get isFinal() {
+    return this.status >= 400 && this.status < 500 && this.status !== 429;
+  }
 }
 
 /** JSON from the API. `signal` ends the request when its page is left. */
@@ -46,8 +51,7 @@ export async function persistently(call, signal, tell) {
     try {
       return await call();
     } catch (error) {
-      const passes = error instanceof Unanswered && (error.status === 0 || error.status >= 500 || error.status === 429);
-      if (!passes || signal.aborted) throw error;
+      if (!(error instanceof Unanswered) || error.isFinal || signal.aborted) throw error;
       tell(error);
       await new Promise((wake) => setTimeout(wake, 1000 * RETRY_S[Math.min(attempt, RETRY_S.length - 1)]));
       if (signal.aborted) throw new DOMException("the page was left", "AbortError");

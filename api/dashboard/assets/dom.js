@@ -26,10 +26,12 @@ export function fill(element, ...children) {
 }
 
 /** A table in a box that scrolls by itself where the screen is narrow. `columns`: names, or elements. */
-export function table(caption, columns, rows) {
+export const table = (caption, columns, rows) => tableOf(columns, h("tbody", {}, rows), caption);
+
+/** The same around a body that is kept. */
+export function tableOf(columns, body, caption = null) {
   const head = columns.map((name) => (name instanceof Node ? name : h("th", { scope: "col" }, name)));
-  return h("div", { class: "scroll" },
-    h("table", {}, caption && h("caption", {}, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
+  return h("div", { class: "scroll" }, h("table", {}, caption && h("caption", {}, caption), h("thead", {}, h("tr", {}, head)), body));
 }
 
 export const number = (text) => h("th", { scope: "col", class: "number" }, text);

@@ -37,8 +37,8 @@ async function show() {
   }
   const found = PAGES.map(([pattern, load]) => [pattern.exec(path), load]).find(([match]) => match);
   if (!found) return told("There is no such page.", "Go to what runs now: it leads to everything else.");
-  const parameters = found[0].slice(1).map(decodeURIComponent);
   try {
+    const parameters = found[0].slice(1).map(decodeURIComponent);
     const page = await found[1]();
     const tell = (error) => { state("away"); told("The backend is away.", `${error.message} This page goes on by itself.`); };
     const { title, content, live } = await persistently(() => page.load(parameters, signal, new URLSearchParams(location.search)), signal, tell);
@@ -48,7 +48,7 @@ async function show() {
     live?.(state);
   } catch (error) {
     if (error.name === "AbortError") return;
-    if (!(error instanceof Unanswered)) console.error(error);
+    if (!(error instanceof Unanswered || error instanceof URIError)) console.error(error);
     told(error.status === 404 ? "Not here." : "This page could not be drawn.", error.message);
   }
 }
@@ -59,6 +59,7 @@ function told(head, detail) {
 }
 
 function go(path) {
+  document.getElementById("help").close();
   if (path !== location.pathname + location.search) history.pushState(null, "", path);
   scrollTo(0, 0);
   show().then(() => main.focus({ preventScroll: true }));

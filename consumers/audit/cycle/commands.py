@@ -61,9 +61,14 @@ def audit_cycle(
     as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
 ) -> None:
     """Derive a cycle's weights again from its events: exit status 0 identical, 1 different, 2 impossible."""
+    source.check_log_not_named(context)
     wanted = parse_episodes(again, default=0 if source.file and not source.api_url else EPISODES)
     if source.file and not source.api_url and wanted != 0:
         raise Misused(f"--episodes {again}: a file has no recordings; name with --api-url who has them, or ask for 0")
+    if source.file and source.api_url and wanted == 0:
+        raise Misused(
+            "--api-url beside --file is asked for recordings only, and --episodes 0 wants none: leave one of them out"
+        )
     pinned = parse_key(key)
     results: list[CycleAudit] = []
 

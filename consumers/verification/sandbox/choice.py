@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import structlog
+from collections.abc import Callable
 
 from consumers.verification.sandbox.docker import ENGINE, probe_docker
 from consumers.verification.sandbox.namespaces import probe
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 
-log = structlog.stdlib.get_logger(__name__)
+Tell = Callable[[str], None]
 
 
-async def choose_sandbox(engine: str = ENGINE) -> Sandbox | NoSandbox:
+async def choose_sandbox(engine: str = ENGINE, tell: Tell = lambda _: None) -> Sandbox | NoSandbox:
     """Containers where a Docker engine can run them, else the kernel's own sandbox: one that has just run a policy.
 
-    `engine`: URL. Asked anew at each check: what a machine allows can change.
+    `engine`: URL. `tell` is told why there are no containers. Asked anew at each check: what a machine allows can
+    change.
     """
     docker = await probe_docker(engine)
     if not isinstance(docker, NoSandbox):
         return docker
     kernel = await probe()
     if not isinstance(kernel, NoSandbox):
-        log.info("policies run in the kernel sandbox", because=docker.reason)
+        tell(docker.reason)
         return kernel
     return NoSandbox(f"{docker.reason}; and without Docker: {kernel.reason}")

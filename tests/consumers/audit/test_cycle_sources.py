@@ -15,7 +15,6 @@ import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.settings import ApiSettings
 from consumers.scoring.handler import Scoring
 from consumers.signing.handler import Signing
 from events.connection import connect
@@ -24,7 +23,7 @@ from tests.cli.conftest import PROGRAM
 from tests.consumers.audit.conftest import Evaluated
 from tests.controls.keys import FIRST
 from tests.eventually import eventually
-from tests.fixtures.http import Api, serving
+from tests.fixtures.http import Api, patient_settings, serving_the_log
 from tests.fixtures.projecting import project
 
 
@@ -54,7 +53,7 @@ async def nats_url(evaluated: Evaluated) -> str:
 async def served_api(nats_url: str, database_url: str, engine: AsyncEngine) -> AsyncIterator[Api]:
     async with await connect(nats_url, "tests") as connection:
         await project(JetStreamLog(connection), engine, database_url)
-    async with serving(ApiSettings(database_url=database_url, nats_url=nats_url)) as api:
+    async with serving_the_log(patient_settings(database_url, nats_url)) as api:
         yield api
 
 

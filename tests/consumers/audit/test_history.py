@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 
-from api.settings import ApiSettings
 from consumers.audit.history.checks import FromProofs, HistoryAudit, HistoryDiffers, Kept
 from consumers.audit.history.sources import ApiHistory, NoHistory, audit_log
 from consumers.signing.handler import Signing
@@ -28,7 +27,7 @@ from tests.cli.conftest import PROGRAM
 from tests.controls import facts
 from tests.controls.exports import body_of, document
 from tests.controls.keys import FIRST, SECOND
-from tests.fixtures.http import Api, serving
+from tests.fixtures.http import NOWHERE, Api, patient_settings, serving_the_log
 from tests.fixtures.nats import NatsProcess, delete_streams
 from tests.fixtures.projecting import write
 
@@ -41,8 +40,7 @@ Audited = Callable[[Hotkey | None, Kept | None], Awaitable[HistoryAudit]]
 async def log_api(nats_server: NatsProcess, event_log: JetStreamLog) -> AsyncIterator[Api]:
     """Without a database: what it says of the history comes from the log."""
     assert event_log
-    settings = ApiSettings(database_url="postgresql://nobody@127.0.0.1:1/none", nats_url=nats_server.url)
-    async with serving(settings) as api:
+    async with serving_the_log(patient_settings(NOWHERE, nats_server.url)) as api:
         yield api
 
 

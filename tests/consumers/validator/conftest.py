@@ -13,7 +13,7 @@ import pytest
 
 from consumers.scoring.handler import Scoring
 from consumers.signing.handler import Signing
-from consumers.validator.backend import Backend
+from consumers.validator.backend import WAIT_S, Backend
 from consumers.validator.chain import SubnetChain
 from consumers.validator.validator import Settings, Validator
 from events.cycles import CyclePlanned
@@ -41,7 +41,7 @@ def planned(cycle: int) -> CyclePlanned:
 
 
 async def publish(
-    log: EventLog, cycle: int = 1, *, winners: Sequence[int] = (0,), key: SigningKey = FIRST
+    log: EventLog, cycle: int = 1, *, winners: Sequence[int] = (0,), key: SigningKey = FIRST, signed: bool = True
 ) -> CycleId:
     """A whole cycle, scored and signed by the programs that do so in a backend."""
     plan = planned(cycle)
@@ -50,7 +50,8 @@ async def publish(
     ]
     await append_sealed(log, plan, outcomes)
     await Scoring(log).catch_up()
-    await Signing(log, key).catch_up()
+    if signed:
+        await Signing(log, key).catch_up()
     return plan.cycle
 
 
@@ -74,13 +75,14 @@ class Workplace:
     endpoints: list[str]
     urls: list[str] = field(default_factory=list)
     chain_times: dict[str, float] = field(default_factory=dict)
+    wait_s: int = WAIT_S
 
     @asynccontextmanager
     async def validator(self, *, urls: Sequence[str] = (), **settings: Any) -> AsyncIterator[Validator]:
         times = {name: settings.pop(name) for name in ("clock", "sleep") if name in settings}
         given: dict[str, Any] = {"backend_key": FIRST.address, "netuid": NETUID, "home": self.home} | settings
         chain = SubnetChain(self.endpoints, NETUID, OURS, **self.chain_times)
-        backends = [Backend(self.session, url) for url in urls or self.urls]
+        backends = [Backend(self.session, url, wait_s=self.wait_s) for url in urls or self.urls]
         validator = Validator(Settings(**given), backends, chain, **times)
         try:
             yield validator

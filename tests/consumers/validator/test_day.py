@@ -179,7 +179,7 @@ async def test_every_cycle_of_a_day_is_submitted_once(
     print(f"day {number}, seed {seed}")
     nodes[0].chain.rule(commit_reveal=sealed)
     day = Day(nodes, read_side, api, random.Random(seed), sealed)
-    workplace = Workplace(tmp_path, session, [node.url for node in nodes], [api.base_url])
+    workplace = Workplace(tmp_path, session, [node.url for node in nodes], [api.base_url], wait_s=0)
     async with projecting(read_side.log, read_side.url):
         for _ in range(DAY_BLOCKS):
             try:

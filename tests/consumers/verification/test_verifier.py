@@ -43,6 +43,7 @@ from sim.stage import SimulationThread
 from sim.trace import decode_trace
 from sim.versions import machine, versions
 from tests.consumers.conftest import LEASE_S, LONG_LEASE_S, ROOT, Bus
+from tests.consumers.verification.conftest import Docker
 from tests.consumers.verification.deployed import Served, files_of, serving, write_perceptron
 from tests.consumers.verification.hub import Hub, Revision, answering, commit_id, refused
 from tests.consumers.verification.leftovers import descendants
@@ -83,6 +84,8 @@ class Place:
     bus: Bus
     hub: Hub
     directory: Path
+    engine: str = "unix:///nowhere/docker.sock"
+    """None: the kernel's sandbox is used, which starts sooner."""
 
     @property
     def committed(self) -> Path:
@@ -94,6 +97,7 @@ class Place:
             nats_url=self.bus.url,
             name=name,
             repositories=Repositories(self.directory / "cache", fetcher, cache_bytes_max=REPO_BYTES_MAX),
+            engine=self.engine,
             allow_private_endpoints=True,
             lease_s=lease_s,
             endpoint_retry_s=0.0,
@@ -335,7 +339,7 @@ async def test_a_hub_in_trouble_is_not_the_miners(place: Place, honest: Served, 
 async def test_without_a_sandbox_the_code_is_run_nowhere(
     place: Place, honest: Served, episodes: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def none() -> NoSandbox:
+    async def none(*_: object, **__: object) -> NoSandbox:
         return NoSandbox("this kernel lets nobody make namespaces")
 
     monkeypatch.setattr(process, "choose_sandbox", none)
@@ -475,7 +479,7 @@ async def kinitro(place: Place, *command: str) -> AsyncIterator[asyncio.subproce
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, str(ROOT / "kinitro.py"), *command, "--nats-url", place.bus.url),
         *("--allow-private-endpoints", "--hf-endpoint", place.hub.url),
-        *("--verification-cache-dir", str(place.directory / "cache")),
+        *("--verification-cache-dir", str(place.directory / "cache"), "--docker-host", place.engine),
         cwd=ROOT,
     )
     try:
@@ -503,7 +507,23 @@ async def test_an_executor_keeps_a_verifier_where_one_is_wanted(
         assert await executor.wait() == 0
     [event] = await place.bus.facts()
     assert isinstance(event, VerificationPassed), event
-    assert event.verifier.endswith("-verifier")
+    assert (event.verifier.endswith("-verifier"), event.sandbox) == (True, "namespaces")
+
+
+async def test_where_there_is_an_engine_its_containers_are_used(
+    place: Place, honest: Served, episodes: list[Recorded], docker: Docker
+) -> None:
+    place.engine = docker.engine.url
+    await keep(place.bus, episodes)
+    async with kinitro(place, "executor", "--workers", "1", "--verification") as executor:
+        await place.bus.queue.put([task_of(episodes, honest.url)])
+        await eventually(place.bus.is_empty)
+        executor.send_signal(signal.SIGTERM)
+        assert await executor.wait() == 0
+    [event] = await place.bus.facts()
+    assert isinstance(event, VerificationPassed), event
+    assert event.sandbox == "docker"
+    assert await docker.containers() == frozenset()
 
 
 async def test_kill_9_of_a_verifier_leaves_nothing_and_another_one_finishes(

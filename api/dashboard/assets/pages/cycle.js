@@ -2,7 +2,7 @@
 
 import { find, get } from "../api.js";
 import { checkCycle } from "../check.js";
-import { bar, episodeLink, facts, fill, h, legend, minerLink, number, table } from "../dom.js";
+import { bar, episodeLink, facts, fill, h, legend, minerLink, number, table, tableOf } from "../dom.js";
 import { clock, count, digest, moment, percent, short, span } from "../format.js";
 import { TYPES, follow } from "../stream.js";
 import { outcomeTag } from "./now.js";
@@ -140,10 +140,10 @@ function drawEpisodes(box, cycle, signal) {
     more.hidden = cursor === null;
     empty.hidden = rows.childElementCount > 0;
   }
-  const columns = ["episode", "miner", "environment", "how", number("steps"), number("reward"), number("act p50"), "ended"].map((name) => (name instanceof Node ? name : h("th", { scope: "col" }, name)));
+  const columns = ["episode", "miner", "environment", "how", number("steps"), number("reward"), number("act p50"), "ended"];
   const empty = h("p", { class: "quiet" }, "None has ended yet.");
   fill(box, h("h2", {}, "Episodes"), h("form", { class: "filters", onsubmit: (event) => event.preventDefault() }, h("label", {}, "miner", uid), h("label", {}, "environment", env)),
-    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, columns)), rows)), empty, more);
+    tableOf(columns, rows), empty, more);
   read(true).catch((error) => error.name === "AbortError" || fill(rows, h("tr", {}, h("td", {}, error.message))));
 }
 

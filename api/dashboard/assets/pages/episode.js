@@ -17,7 +17,7 @@ export async function load([id], signal) {
   };
   const episode = await read();
   const types = [...TYPES.episodes, ...TYPES.cycles];
-  const take = (events) => { if (events.some((each) => each.type.startsWith("kinitro.cycle.") || (each.data.index === episode.index && each.data.env === episode.env))) setTimeout(() => signal.aborted || read().catch(() => {}), 400); };
+  const take = (events) => { if (!events.length || events.some((each) => each.type.startsWith("kinitro.cycle.") || (each.data.index === episode.index && each.data.env === episode.env))) setTimeout(() => signal.aborted || read().catch(() => {}), 400); };
   const filters = { cycle: episode.cycle_id, miner: episode.hotkey };
   const live = (state) => {
     if (episode.status !== "pending") return;
@@ -70,7 +70,7 @@ async function drawRecording(boxes, episode, signal) {
 }
 
 function film(box, path, signal) {
-  const place = h("div"), note = h("p", { class: "quiet", role: "status" }, "Drawn anew from the recorded actions; it takes some seconds.");
+  const place = h("div"), note = h("p", { class: "quiet", role: "status" }, "Drawn anew from the recorded actions: the pictures take seconds, the film up to minutes.");
   const show = (suffix, element) => async (event) => {
     const buttons = event.target.parentElement.querySelectorAll("button");
     buttons.forEach((each) => { each.disabled = true; });
@@ -119,9 +119,9 @@ function curve(rewards) {
   const low = Math.min(0, ...rewards), high = Math.max(...rewards, low + 1e-6), last = Math.max(1, rewards.length - 1);
   const x = (step) => LEFT + ((WIDTH - LEFT - 8) * step) / last, y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low));
   const points = Array.from(rewards, (value, step) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
-  const levels = [low, (low + high) / 2, high];
+  const levels = [low, (low + high) / 2, high], digits = Math.max(1, Math.ceil(1 - Math.log10(high - low)));
   return s("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `rewards of ${rewards.length} steps, from ${rewards[0].toFixed(2)} to ${rewards.at(-1).toFixed(2)}, at most ${high.toFixed(2)}` },
-    levels.map((value) => [s("line", { class: "grid", x1: LEFT, x2: WIDTH - 8, y1: y(value), y2: y(value) }), s("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(1))]),
+    levels.map((value) => [s("line", { class: "grid", x1: LEFT, x2: WIDTH - 8, y1: y(value), y2: y(value) }), s("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, value.toFixed(digits))]),
     [0, last / 2, last].map((step) => s("text", { x: x(step), y: HEIGHT - 8, "text-anchor": step === last ? "end" : step ? "middle" : "start" }, `step ${Math.round(step) + 1}`)),
     s("polyline", { class: "line", points }));
 }

@@ -1,24 +1,26 @@
 // The log itself, live and searchable.
 
-import { get } from "../api.js";
+import { find, get, persistently } from "../api.js";
 import { fill, h } from "../dom.js";
 import { clock } from "../format.js";
 import { ALL_TYPES, follow } from "../stream.js";
 
 const SHOWN_MAX = 500;
 const BEGIN_WITH = 200;
+const LOOK_BACK = 10_000;
 
 export async function load(_parameters, signal, query) {
-  let events = [], following = new AbortController(), paused = false, missed = 0;
+  let following = new AbortController(), paused = false, waiting = [], missed = 0, from = 0, reach = LOOK_BACK;
   const list = h("ol", { class: "events" });
   const note = h("p", { class: "quiet", role: "status" });
+  const older = h("button", { type: "button", hidden: true, onclick: () => { reach *= 10; again(); } }, "Look further back");
   const field = (name, label, attributes = {}) => h("label", {}, label, h("input", { name, value: query.get(name) ?? "", ...attributes }));
-  const form = h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); again(); } },
-    h("label", {}, "search", h("input", { type: "search", "data-search": true, placeholder: "in what is shown", oninput: () => draw() })),
+  const form = h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); chosenAnew(); } },
+    h("label", {}, "search", h("input", { type: "search", "data-search": true, placeholder: "in what is shown", oninput: () => sift(list.children) })),
     field("cycle", "cycle", { inputmode: "numeric", pattern: "[0-9]*", size: 6 }),
     field("miner", "miner (uid or hotkey)"),
     field("environment", "environment", { placeholder: "metaworld/push-v3" }),
-    h("label", {}, "type", h("select", { name: "type", onchange: () => again() }, h("option", { value: "" }, "all"),
+    h("label", {}, "type", h("select", { name: "type", onchange: () => chosenAnew() }, h("option", { value: "" }, "all"),
       ALL_TYPES.map((type) => h("option", { value: type, selected: type === query.get("type") }, type.replace("kinitro.", ""))))),
     h("button", {}, "Filter"),
     h("button", { type: "button", "aria-pressed": "false", onclick: (event) => pause(event.target) }, "Pause"));
@@ -27,44 +29,77 @@ export async function load(_parameters, signal, query) {
 
   const wanted = () => Object.fromEntries([...new FormData(form)].filter(([name, value]) => name && String(value).trim()).map(([name, value]) => [name, String(value).trim()]));
 
-  function draw() {
+  /** Shows those of the lines that have the words. */
+  function sift(lines) {
     const words = search.value.trim().toLowerCase();
-    const found = words ? events.filter((each) => JSON.stringify(each).toLowerCase().includes(words)) : events;
-    fill(list, found.map(line));
-    note.textContent = `${found.length}${words ? ` of ${events.length}` : ""} events shown, the newest first${events.length >= SHOWN_MAX ? `; older ones are in the export` : ""}${paused ? `; paused, ${missed} more` : ""}.`;
+    for (const each of lines) each.hidden = words !== "" && !each.told.includes(words);
+    tell(words);
+  }
+
+  function tell(words = search.value.trim()) {
+    const lines = list.childElementCount, found = words ? list.querySelectorAll(":scope > li:not([hidden])").length : lines;
+    const before = lines >= SHOWN_MAX ? "; older ones are in the export" : from > 1 ? `, from ${from} on` : "";
+    note.textContent = `${found}${words ? ` of ${lines}` : ""} events shown, the newest first${before}${paused ? `; paused, ${missed} more` : ""}.`;
+    older.hidden = from <= 1 || lines >= SHOWN_MAX;
+  }
+
+  /** Lines that stand stay as they are: what is open stays open. `events` are the newest, in their order. */
+  function add(events) {
+    const lines = events.slice(-SHOWN_MAX).reverse().map(line);
+    list.prepend(...lines);
+    while (list.childElementCount > SHOWN_MAX) list.lastElementChild.remove();
+    sift(lines);
   }
 
   function pause(button) {
     paused = !paused;
     button.textContent = paused ? "Go on" : "Pause";
     button.setAttribute("aria-pressed", String(paused));
-    if (!paused) missed = 0;
-    draw();
+    add(waiting);
+    waiting = [];
+    missed = 0;
   }
 
-  async function again() {
+  const chosenAnew = () => { reach = LOOK_BACK; again(); };
+  const again = () => begin().catch((error) => { if (error.name !== "AbortError") note.textContent = error.message; });
+
+  async function begin() {
     following.abort();
     following = new AbortController();
+    const { signal: mine } = following;
     signal.addEventListener("abort", () => following.abort());
     const chosen = wanted();
     history.replaceState(null, "", `/log${Object.keys(chosen).length ? `?${new URLSearchParams(chosen)}` : ""}`);
-    events = [];
-    draw();
-    // Without a filter the newest few; with one the stream goes through all of history, and the newest stay.
-    const after = Object.keys(chosen).length ? 0 : Math.max(0, (await newest(signal)) - BEGIN_WITH);
+    fill(list);
+    waiting = [];
+    missed = 0;
+    note.textContent = "Looking …";
+    const end = await persistently(() => endOf(chosen.cycle, mine), mine, () => state("away"));
+    if (mine.aborted) return;
+    // With a filter few of many events are shown, so more of them are looked at.
+    from = Math.max(1, end + 1 - (Object.keys(chosen).length ? reach : BEGIN_WITH * (reach / LOOK_BACK)));
+    tell();
     const take = (arrived) => {
-      events = [...arrived.reverse(), ...events].slice(0, SHOWN_MAX);
-      paused ? (missed += arrived.length) : draw();
+      if (!paused) return add(arrived);
+      waiting = [...waiting, ...arrived].slice(-SHOWN_MAX);
+      missed += arrived.length;
+      tell();
     };
     const { type, ...filters } = chosen;
-    follow({ after, filters, types: type ? [type] : ALL_TYPES, take, state }, following.signal);
+    follow({ after: from - 1, filters, types: type ? [type] : ALL_TYPES, take, state, refused: (error) => { note.textContent = error.message; } }, mine);
   }
 
   return {
     title: "Log",
-    content: [h("section", { class: "card" }, h("div", { class: "head" }, h("h1", {}, "The event log"), h("a", { href: "/v1/events" }, "export")), form, note), h("section", { class: "card" }, list)],
-    live: (told) => { state = told; again().catch((error) => { if (error.name !== "AbortError") note.textContent = error.message; }); },
+    content: [h("section", { class: "card" }, h("div", { class: "head" }, h("h1", {}, "The event log"), h("a", { href: "/v1/events" }, "export")), form, note), h("section", { class: "card" }, list, older)],
+    live: (told) => { state = told; again(); },
   };
+}
+
+/** The sequence of the newest event, or of the seal of a cycle that has ended. */
+async function endOf(cycle, signal) {
+  const sealed = cycle && (await find(`/v1/cycles/${encodeURIComponent(cycle)}`, signal))?.seal?.last_sequence;
+  return sealed || newest(signal);
 }
 
 /** The sequence of the newest event. */
@@ -75,10 +110,12 @@ async function newest(signal) {
 
 function line({ sequence, type, time, subject, data, ...rest }) {
   const shown = h("pre", { hidden: true });
-  return h("li", {},
+  const made = h("li", {},
     h("span", { class: "mono quiet" }, sequence), h("span", { class: "quiet" }, clock(time)), h("span", {}, type.replace("kinitro.", "")), h("span", { class: "mono" }, subject),
     h("details", { ontoggle: (event) => { if (event.target.open) { shown.hidden = false; shown.textContent = JSON.stringify({ ...rest, type, time, subject, data }, null, 2); } } },
       h("summary", { class: "quiet" }, summary(data)), shown));
+  made.told = JSON.stringify({ ...rest, sequence, type, time, subject, data }).toLowerCase();
+  return made;
 }
 
 function summary(data) {

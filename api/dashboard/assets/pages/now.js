@@ -1,7 +1,7 @@
 // What is running now: the cycle filling up, miner by environment.
 
 import { find, get } from "../api.js";
-import { bar, cycleLink, episodeLink, facts, fill, h, legend, minerLink, number, table } from "../dom.js";
+import { bar, cycleLink, episodeLink, facts, fill, h, legend, minerLink, number, table, tableOf } from "../dom.js";
 import { clock, count, percent, short, span } from "../format.js";
 import { TYPES, follow } from "../stream.js";
 
@@ -28,7 +28,9 @@ class Cycle {
   }
 
   async read(id, signal) {
-    const [cycle, tallies] = await Promise.all([get(`/v1/cycles/${id}`, signal), get(`/v1/cycles/${id}/tallies`, signal)]);
+    // In this order: what is followed begins where the tallies end, so the cycle may not be older than they are.
+    const tallies = await get(`/v1/cycles/${id}/tallies`, signal);
+    const cycle = await get(`/v1/cycles/${id}`, signal);
     this.begin(cycle.plan, cycle.planned_at);
     this.sequence = tallies.sequence;
     for (const each of tallies.tallies) this.cells.set(`${each.uid} ${each.env}`, each);
@@ -38,7 +40,7 @@ class Cycle {
   }
 
   begin(plan, time) {
-    Object.assign(this, { plan, begunAt: Date.parse(time), cells: new Map(), ended: null, weights: null, failedAttempts: 0, recent: [], times: [], workers: new Map() });
+    Object.assign(this, { plan, begunAt: Date.parse(time), cells: new Map(), ended: null, weights: null, failedAttempts: 0, recent: [], times: [], workers: new Map(), changed: new Set() });
   }
 
   cell(uid, env) {
@@ -69,6 +71,7 @@ class Cycle {
 
   settle({ type, data, time, sequence }) {
     const cell = this.cell(data.uid, data.env), kind = type.split(".")[2];
+    this.changed.add(`${data.uid} ${data.env}`);
     cell[kind] += 1;
     if (data.success) cell.successful += 1;
     this.times.push(Date.parse(time));
@@ -91,6 +94,10 @@ class View {
     this.status = status;
     this.elements = ["head", "facts", "grid", "recent"].map(() => h("section", { class: "card" }));
     this.announcer = h("p", { class: "skip", "aria-live": "polite" });
+    this.built = {};
+    this.cells = new Map();
+    this.progress = h("div", { style: "margin-top:.7rem" });
+    this.rows = h("tbody");
     this.elements.push(this.announcer);
   }
 
@@ -103,32 +110,49 @@ class View {
       }
       this.draw();
     };
-    follow({ after: this.cycle.sequence, types, take, state }, signal);
+    follow({ after: this.cycle.sequence ?? 0, types, take, state }, signal);
     // Rates and times go on although nothing happens.
     const ticking = setInterval(() => this.drawFacts(), 1000);
     signal.addEventListener("abort", () => clearInterval(ticking));
   }
 
   draw() {
-    const { cycle, elements: [head, , grid, recent] } = this;
+    const { cycle, elements: [head] } = this;
     if (!cycle.plan) {
       fill(head, h("h1", {}, "No cycle yet"), h("p", { class: "quiet" }, "The first begins when a miner is known. This page shows it by itself."));
       return;
     }
-    const running = !cycle.ended;
-    fill(head,
-      h("div", { class: "head" }, h("h1", {}, cycleLink(cycle.plan.cycle)), stateTag(cycle)),
-      this.progress());
+    const { plan, ended, weights } = cycle;
+    if (plan !== this.built.plan || ended !== this.built.ended || weights !== this.built.weights) this.build();
+    else this.drawChanged();
+    cycle.changed.clear();
+    this.drawProgress();
     this.drawFacts();
-    fill(grid, h("h2", {}, "Miners by environment"), this.table(), legend());
-    fill(recent, h("h2", {}, running ? "Just ended" : "Ended last while you watched"), this.recent());
+    this.drawRecent();
   }
 
-  progress() {
+  /** What stays until the cycle is another one, or in another state. */
+  build() {
+    const { cycle, elements: [head, , grid, recent] } = this;
+    if (cycle.plan !== this.built.plan) fill(this.rows);
+    this.built = { plan: cycle.plan, ended: cycle.ended, weights: cycle.weights };
+    fill(head, h("div", { class: "head" }, h("h1", {}, cycleLink(cycle.plan.cycle)), stateTag(cycle)), this.progress);
+    fill(grid, h("h2", {}, "Miners by environment"), this.table(), legend());
+    this.none = h("p", { class: "quiet" }, "Nothing since this page was opened.");
+    const columns = ["time", "episode", "how", number("steps"), number("reward"), "worker"];
+    fill(recent, h("h2", {}, cycle.ended ? "Ended last while you watched" : "Just ended"), this.none, tableOf(columns, this.rows));
+  }
+
+  /** Several hundred events a second change a few hundred of some thousand cells. */
+  drawChanged() {
+    const { cycle } = this;
+    for (const key of cycle.changed) if (this.cells.has(key)) fill(this.cells.get(key), cellView(cycle.cells.get(key), cycle.plan.episodes_per_environment));
+  }
+
+  drawProgress() {
     const { cycle } = this, sum = { successful: 0, completed: 0, forfeited: 0, abandoned: 0 };
     for (const cell of cycle.cells.values()) for (const name of Object.keys(sum)) sum[name] += cell[name];
-    return h("div", { style: "margin-top:.7rem" }, bar(parts(sum), cycle.planned, true),
-      h("p", { class: "quiet" }, `${count(cycle.done)} of ${count(cycle.planned)} episodes`));
+    fill(this.progress, bar(parts(sum), cycle.planned, true), h("p", { class: "quiet" }, `${count(cycle.done)} of ${count(cycle.planned)} episodes`));
   }
 
   drawFacts() {
@@ -152,24 +176,35 @@ class View {
     const paid = new Map((cycle.weights?.standings ?? []).map((each) => [each.uid, each]));
     const columns = ["miner", ...plan.environments.map((env) => h("th", { scope: "col", title: env }, short(env)))];
     if (paid.size) columns.push(number("weight"));
-    return table(null, columns, plan.roster.map(({ uid, hotkey }) => h("tr", {},
+    this.cells.clear();
+    const cell = (uid, env) => {
+      const element = h("td", { class: "rate" }, cellView(cycle.cell(uid, env), per));
+      this.cells.set(`${uid} ${env}`, element);
+      return element;
+    };
+    return h("div", { class: "named" }, table(null, columns, plan.roster.map(({ uid, hotkey }) => h("tr", {},
       h("td", {}, minerLink(hotkey, uid)),
-      plan.environments.map((env) => cellView(cycle.cell(uid, env), per)),
-      paid.size ? h("td", { class: "number" }, percent(Number(paid.get(uid)?.weight ?? 0))) : null)));
+      plan.environments.map((env) => cell(uid, env)),
+      paid.size ? h("td", { class: "number" }, percent(Number(paid.get(uid)?.weight ?? 0))) : null))));
   }
 
-  recent() {
-    const { recent } = this.cycle;
-    if (!recent.length) return h("p", { class: "quiet" }, "Nothing since this page was opened.");
-    return table(null, ["time", "episode", "how", number("steps"), number("reward"), "worker"], recent.map((each) => h("tr", {},
-      h("td", {}, clock(each.time)),
-      h("td", {}, episodeLink([each.cycle, each.uid, each.env.replace("/", "."), each.index].join("."))),
-      h("td", {}, outcomeTag(each)),
-      h("td", { class: "number" }, each.steps ?? "–"),
-      h("td", { class: "number" }, each.total_reward === undefined ? "–" : each.total_reward.toFixed(1)),
-      h("td", {}, each.worker ?? "–"))));
+  /** Rows that stand stay where they are: who has the focus on one keeps it. */
+  drawRecent() {
+    const { recent } = this.cycle, shown = Number(this.rows.firstElementChild?.dataset.sequence ?? 0);
+    this.rows.prepend(...recent.filter((each) => each.sequence > shown).map(recentRow));
+    while (this.rows.childElementCount > RECENT) this.rows.lastElementChild.remove();
+    this.none.hidden = recent.length > 0;
+    this.rows.parentElement.hidden = recent.length === 0;
   }
 }
+
+const recentRow = (each) => h("tr", { "data-sequence": each.sequence },
+  h("td", {}, clock(each.time)),
+  h("td", {}, episodeLink([each.cycle, each.uid, each.env.replace("/", "."), each.index].join("."))),
+  h("td", {}, outcomeTag(each)),
+  h("td", { class: "number" }, each.steps ?? "–"),
+  h("td", { class: "number" }, each.total_reward === undefined ? "–" : each.total_reward.toFixed(1)),
+  h("td", {}, each.worker ?? "–"));
 
 const parts = (cell) => [
   ["completed-yes", cell.successful],
@@ -178,8 +213,7 @@ const parts = (cell) => [
   ["abandoned", cell.abandoned],
 ];
 
-const cellView = (cell, per) => h("td", { class: "rate" }, bar(parts(cell), per),
-  h("span", { class: "quiet" }, `${cell.successful}/${cell.completed + cell.forfeited}`));
+const cellView = (cell, per) => [bar(parts(cell), per), h("span", { class: "quiet" }, `${cell.successful}/${cell.completed + cell.forfeited}`)];
 
 function stateTag(cycle) {
   if (!cycle.ended) return h("span", { class: "tag good" }, "running");

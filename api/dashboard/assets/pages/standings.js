@@ -83,7 +83,7 @@ function plotCard(standings, environments, epsilons, chosen) {
     h("p", { class: "quiet" }, "Lines are 95% intervals. Blue: on the frontier over all environments. The grey square is epsilon: what counts as no difference."));
 }
 
-const LEFT = 44, TOP = 18, SIZE = 360, BOTTOM = 34, RIGHT = 12, NAMED_MAX = 12;
+const LEFT = 44, TOP = 18, SIZE = 360, BOTTOM = 34, RIGHT = 22, NAMED_MAX = 12;
 
 function plot(standings, across, upwards, epsilons) {
   const x = (share) => LEFT + SIZE * share, y = (share) => TOP + SIZE * (1 - share);
