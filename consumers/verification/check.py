@@ -55,7 +55,7 @@ async def _against(committed: CommittedActions, endpoint: Endpoint, terms: Check
     if committed.by_distribution:
         tell(f"it does not repeat itself: {repeats} repeats of {len(committed.probes)} samples are compared")
     tell(f"asking the endpoint for {repeats * acts(committed.probes)} actions")
-    served = [await endpoint.run(committed.probes, terms) for _ in range(repeats)]
+    served = await endpoint.runs(committed.probes, terms, repeats)
     samples = [
         (probe.sample, OwnSample(probe.evaluation, otherwise) if probe.evaluation else None)
         for probe, otherwise in zip(committed.probes, committed.otherwise, strict=True)

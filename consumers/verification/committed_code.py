@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from consumers.verification.budget import Pace, later_allowance_s
 from consumers.verification.comparison import Actions
 from consumers.verification.limits import code_allowance_s
 from consumers.verification.probes import Probed, acts, flattened
@@ -49,29 +50,49 @@ class CommittedCode:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._acts, self._spent_s = 0, 0.0
+        self._spent_s = 0.0
+        self._times_s: dict[Question, list[float]] = {Question.RESET: [], Question.ACT: []}
         self._allowance_s, self._ends_s = 0.0, 0.0
         self.seeded = False
         """Whether it has stated that it is seeded by the episode."""
 
     @property
-    def mean_s(self) -> float:
-        """For one action, so far."""
-        return self._spent_s / max(self._acts, 1)
+    def pace(self) -> Pace:
+        """So far."""
+        act_s, reset_s = (
+            sum(times_s) / max(len(times_s), 1)
+            for times_s in (self._times_s[Question.ACT], self._times_s[Question.RESET])
+        )
+        return Pace(act_s, reset_s)
 
-    async def run(self, probes: Sequence[Probed]) -> list[Actions]:
+    async def first_run(self, probes: Sequence[Probed]) -> list[Actions]:
         """The action at the end of each probe, each from a reset on.
 
         Raises:
             CodeFailed, SandboxBroken
         """
-        self.allow(acts(probes))
-        return [await self.action(probe.task, probe.observations, probe.action_spec) for probe in probes]
+        self._allow(code_allowance_s(acts(probes)))
+        return await self._run(probes)
 
-    def allow(self, acts: int) -> None:
+    async def later_runs(self, probes: Sequence[Probed], runs: int) -> list[list[Actions]]:
+        """The same so many times again, with a multiple of the time that it took so far.
+
+        Raises:
+            CodeFailed, SandboxBroken
+        """
+        self.allow_later(acts(probes), len(probes), runs)
+        return [await self._run(probes) for _ in range(runs)]
+
+    def allow_later(self, acts: int, resets: int, runs: int = 1) -> None:
         """So many actions are asked for next, and have their time together."""
-        self._allowance_s = code_allowance_s(acts)
-        self._ends_s = self._spent_s + self._allowance_s
+        self._allow(later_allowance_s(self.pace, acts, resets, runs))
+
+    def _allow(self, seconds: float) -> None:
+        self._allowance_s = seconds
+        self._ends_s = self._spent_s + seconds
+
+    async def _run(self, probes: Sequence[Probed]) -> list[Actions]:
+        return [await self.action(probe.task, probe.observations, probe.action_spec) for probe in probes]
 
     async def action(self, task: TaskConfig, observations: Sequence[Observation], spec: ActionSpec) -> Actions:
         """The action that follows the last observation, from the reset on.
@@ -85,9 +106,6 @@ class CommittedCode:
         answer = b""
         for step, observation in enumerate(observations):
             answer = await self._answer(Question.ACT, encode_act_request(observation), f"at step {step} of {about}")
-            self._acts += 1
-            if self._spent_s > self._ends_s:
-                raise failure(TimedOut(Clock.TOTAL, self._allowance_s), f"at step {step} of {about}")
         try:
             return flattened(decode_action(answer, spec), spec)
         except WireError as error:
@@ -98,6 +116,9 @@ class CommittedCode:
         if not isinstance(outcome, Answered):
             raise failure(outcome, when)
         self._spent_s += outcome.elapsed_s
+        self._times_s[question].append(outcome.elapsed_s)
+        if self._spent_s > self._ends_s:
+            raise failure(TimedOut(Clock.TOTAL, self._allowance_s), when)
         return outcome.body
 
 
@@ -132,7 +153,7 @@ def _described(outcome: Raised | Crashed | TimedOut | OutOfMemory | TooLarge | M
         case TimedOut(Clock.CPU, limit_s):
             return f"used more than {limit_s:g} s of processor time"
         case TimedOut(_, limit_s):
-            return f"took longer than {limit_s:g} s for its answers together"
+            return f"took longer than {limit_s:.4g} s for its answers together"
         case OutOfMemory(limit_bytes):
             return f"used more than {limit_bytes} bytes of memory"
         case TooLarge(limit_bytes, announced_bytes):

@@ -11,6 +11,9 @@ CODE_ANSWER_S = 10.0
 """For one answer."""
 CODE_MEAN_S, CODE_SLACK_S = 0.1, 10.0
 """For the actions of one run through all samples: so long each on average, and so long once."""
+CODE_LATER_FACTOR = 4.0
+"""But after the first run no more than so many times what that took, and the slack once: who is quick at first, and
+is therefore compared on more samples, does not delay a check away later."""
 CODE_PROCESSORS = 4
 """Processor time is limited to so many times the time that the check may take."""
 CODE_MEMORY_BYTES = 4 << 30
@@ -21,16 +24,14 @@ CODE_ANSWER_BYTES = 1 << 20
 ENDPOINT_ACT_FACTOR, ENDPOINT_ACT_MIN_MS = 10.0, 5000.0
 """One act has so many times its deadline, and this at least: speed is not what is checked."""
 ENDPOINT_MEAN_FACTOR, ENDPOINT_SLACK_S = 2.0, 30.0
-"""But all acts of one run have twice their deadline on average, and so long once: nobody delays a check away."""
+"""But all acts together have twice their deadline on average, and so long once: nobody delays a check away."""
 ENDPOINT_RETRY_S = 60.0
-"""How long an endpoint that gives no valid action is asked again."""
+"""How long an endpoint that gives no valid action is asked again, in a whole check."""
 
 REPEATS_BY_VALUE = 2
 """Of the committed code, to see whether it repeats itself. The endpoint is asked once."""
 REPEATS_BY_DISTRIBUTION = REPEATS_MIN
 """Of both sides."""
-DISTRIBUTION_SHARE = 0.6
-"""Of a check's time, for the repeats of code that does not repeat itself: so many samples are compared as fit."""
 
 
 def sandbox_limits(within_s: float) -> Limits:
@@ -62,7 +63,6 @@ def endpoint_act_ms(act_deadline_ms: float) -> float:
     return max(ENDPOINT_ACT_FACTOR * act_deadline_ms, ENDPOINT_ACT_MIN_MS)
 
 
-def acts_by_distribution(within_s: float, code_mean_s: float, act_deadline_ms: float) -> int:
-    """How many actions of one repeat fit, where the code has taken so long for one on average."""
-    one_s = REPEATS_BY_DISTRIBUTION * (code_mean_s + ENDPOINT_MEAN_FACTOR * act_deadline_ms / 1000)
-    return int(DISTRIBUTION_SHARE * within_s / one_s)
+def endpoint_reset_ms(reset_deadline_ms: float, act_deadline_ms: float) -> float:
+    """For one reset."""
+    return max(reset_deadline_ms, endpoint_act_ms(act_deadline_ms))

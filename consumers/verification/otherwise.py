@@ -25,11 +25,16 @@ async def asked_otherwise(
     answers: list[Otherwise | None] = [None] * len(probes)
     try:
         for number, probe in enumerate(probes):
-            if probe.evaluation is not None and probe.evaluation.undecided is None:
+            if is_asked_otherwise(probe):
                 answers[number] = await _otherwise(code, probe, _other(probes, number), environments)
     except CodeFailed:
         return answers
     return answers
+
+
+def is_asked_otherwise(probe: Probed) -> bool:
+    """Whether it could decide anything."""
+    return probe.evaluation is not None and probe.evaluation.undecided is None
 
 
 def _other(probes: Sequence[Probed], number: int) -> Probed:
@@ -41,7 +46,8 @@ def _other(probes: Sequence[Probed], number: int) -> Probed:
 async def _otherwise(code: CommittedCode, probe: Probed, other: Probed, environments: Sequence[EnvId]) -> Otherwise:
     env, index = probe.sample.env, probe.sample.index
     elsewhere = [it for it in environments if it != env and _family(it) == _family(env)]
-    code.allow(len(other.observations) + len(probe.observations) + 1 + len(elsewhere))
+    acts = len(other.observations) + len(probe.observations) + 1 + len(elsewhere)
+    code.allow_later(acts, resets=2 + len(elsewhere))
     last = probe.observations[-1:]
     return Otherwise(
         alone=await code.action(probe.task, last, probe.action_spec),

@@ -15,7 +15,7 @@ from functools import partial
 from consumers.simulation.blame import TryAgain, verdict
 from consumers.simulation.network import OwnNetwork
 from consumers.verification.comparison import Actions
-from consumers.verification.limits import ENDPOINT_RETRY_S, endpoint_act_ms, endpoint_allowance_s
+from consumers.verification.limits import ENDPOINT_RETRY_S, endpoint_act_ms, endpoint_allowance_s, endpoint_reset_ms
 from consumers.verification.probes import Probed, acts, flattened
 from consumers.verification.terms import CheckTerms
 from sim.episode import EpisodeForfeit
@@ -47,13 +47,15 @@ class Endpoint:
     ) -> None:
         """`witnesses`: other endpoints, which may show that our network works.
 
-        `retry_s`: how long it is asked again after a failure, each time over a new connection.
+        `retry_s`: how long it is asked again after failures, of a whole check, each time over a new connection.
         """
         self.url = url
         self._own_network = own_network
         self._witnesses = tuple(witnesses)
         self._allow_private = allow_private
         self._retry_s = retry_s
+        self._lost_s = 0.0
+        """By attempts that failed, and the pauses after them: who fails once for each probe gains no time."""
 
     def policy(self) -> HttpPolicy:
         """A new connection to it."""
@@ -63,23 +65,25 @@ class Endpoint:
             on_connected=partial(self._own_network.answered, self.url),
         )
 
-    async def run(self, probes: Sequence[Probed], terms: CheckTerms) -> list[Actions]:
-        """The action at the end of each probe, each from a reset on.
+    async def runs(self, probes: Sequence[Probed], terms: CheckTerms, repeats: int) -> list[list[Actions]]:
+        """By repeat: the action at the end of each probe, each from a reset on.
 
         Raises:
             EndpointFailed, OurNetwork
             SimulationFailed: this machine has no socket left.
         """
-        budget = _Budget(endpoint_allowance_s(acts(probes), terms.act_deadline_ms))
-        return [await self._action(probe, terms, budget) for probe in probes]
+        budget = _Budget(endpoint_allowance_s(repeats * acts(probes), terms.act_deadline_ms))
+        return [[await self._action(probe, terms, budget) for probe in probes] for _ in range(repeats)]
 
     async def _action(self, probe: Probed, terms: CheckTerms, budget: _Budget) -> Actions:
-        gives_up_s, pause_s = time.monotonic() + self._retry_s, PAUSE_S
+        pause_s = PAUSE_S
         while True:
+            began_s = time.monotonic()
             try:
                 return await self._asked(probe, terms, budget)
             except PolicyFailed as failed:
-                if time.monotonic() + pause_s > gives_up_s:
+                self._lost_s += time.monotonic() - began_s + pause_s
+                if self._lost_s > self._retry_s:
                     blamed = await self.blamed(failed)
                     again = f"{blamed}; it was asked again for {self._retry_s:g} s"
                     raise type(blamed)(again) from failed
@@ -88,7 +92,7 @@ class Endpoint:
 
     async def _asked(self, probe: Probed, terms: CheckTerms, budget: _Budget) -> Actions:
         deadline_ms = endpoint_act_ms(terms.act_deadline_ms)
-        reset_ms = max(terms.reset_deadline_ms, deadline_ms)
+        reset_ms = endpoint_reset_ms(terms.reset_deadline_ms, terms.act_deadline_ms)
         async with self.policy() as policy:
             await policy.reset(probe.task, deadline_ms=reset_ms)
             for observation in probe.observations:
@@ -106,7 +110,7 @@ class Endpoint:
 
 
 class _Budget:
-    """The endpoint's own time for all acts of a run."""
+    """The endpoint's own time for all acts."""
 
     def __init__(self, allowance_s: float) -> None:
         self._allowance_s = self._left_s = allowance_s

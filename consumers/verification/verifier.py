@@ -31,8 +31,9 @@ from events.traces import TraceStore
 
 CHECKS_AT_ONCE = 2
 """So that one miner that takes all the time that it may does not keep the others waiting. Each may take 4 GiB."""
-GRACE_S = 0.0
-"""A check takes minutes: one that runs when this process is asked to stop is handed back."""
+GRACE_S = 2.0
+"""A check takes minutes: one that runs when this process is asked to stop is handed back. But the outcome of one
+that found the simulation hanging, which ends the process, is written: else the next verifier began the same check."""
 
 log = structlog.stdlib.get_logger(__name__)
 

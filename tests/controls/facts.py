@@ -212,7 +212,7 @@ def verification_terms(
 def committed_files(uid: int = 0) -> Committed:
     name = f"weights of {uid}".encode()
     weights = WeightFile(name="model.safetensors", size=123_456, sha256=hashlib.sha256(name).hexdigest())
-    return Committed(commit=hashlib.sha1(name).hexdigest(), files=(weights,))
+    return Committed(commit=f"0123abcd{hashlib.sha1(name).hexdigest()[8:]}", files=(weights,))
 
 
 def compared(*, passed: bool = True) -> ComparedActions:
@@ -266,7 +266,7 @@ def verification_passed(cycle: int = 1, uid: int = 0) -> VerificationPassed:
 def verification_failed(
     cycle: int = 1, uid: int = 0, *, reason: FailureReason = FailureReason.ACTIONS_DIFFER
 ) -> VerificationFailed:
-    differ = reason is FailureReason.ACTIONS_DIFFER
+    differ, is_fetched = reason is FailureReason.ACTIONS_DIFFER, reason is not FailureReason.REPOSITORY_REFUSED
     return VerificationFailed(
         cycle=CycleId(cycle),
         uid=Uid(uid),
@@ -277,8 +277,8 @@ def verification_failed(
         verifier="verifier-1",
         reason=reason,
         detail="1 of 1 actions differ by more than 0.001; serve the code that you committed",
-        committed=committed_files(uid) if differ else None,
-        sandbox="namespaces" if differ else None,
+        committed=committed_files(uid) if is_fetched else None,
+        sandbox="namespaces" if is_fetched else None,
         compared=compared(passed=False) if differ else None,
     )
 

@@ -62,8 +62,9 @@ def compared(
         drawn_anew = rng.normal(0, 0.05, actions.shape) if stochastic else 0.0
         return [action.astype(np.float32) for action in actions + drawn_anew + shift]
 
-    committed = [run(0) for _ in range(8 if stochastic else 2)]
-    served = [run(0.5 if differ else 0) for _ in range(8 if stochastic else 1)]
+    by_distribution = stochastic and not seeded
+    committed = [run(0) for _ in range(8 if by_distribution else 2)]
+    served = [run(0.5 if differ else 0) for _ in range(8 if by_distribution else 1)]
     seed = comparison_seed(material, candidate)
     given = committed[0] if not differed else run(0.5)
     own = [

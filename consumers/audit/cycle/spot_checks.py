@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 from consumers.audit.cycle.fold import CycleFold, Placed
 from consumers.audit.cycle.verdicts import Difference, Name, Verdict
 from consumers.scoring.drawn import material_of, not_as_drawn
+from consumers.verification.limits import REPEATS_BY_DISTRIBUTION, REPEATS_BY_VALUE
 from consumers.verification.verdict import Failed, Passed, compared_again, found
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed, CycleSeeded
 from events.draws import PROBES_PER_SAMPLE, Candidate, Probe, comparison_seed, probes
@@ -22,6 +23,7 @@ from events.verification import (
     ComparedActions,
     FailureReason,
     InconclusiveReason,
+    Method,
     VerificationFailed,
     VerificationInconclusive,
     VerificationOutcome,
@@ -101,11 +103,12 @@ class _Again:
         drawn = self._drawn(candidate)
         if not drawn and not _is_without_recordings(check):
             yield Difference(where, "no check without a recorded episode", check.type)
+        yield from _parts_differ(check, where)
         if isinstance(check, VerificationInconclusive):
             return
         if (compared := check.compared) is None:
-            yield from _without_actions(check, where)
             return
+        yield from _repeats_differ(compared, where)
         yield from self._samples_differ(compared, drawn, where)
         yield from _own_differ(compared, check, where)
         try:
@@ -154,9 +157,30 @@ def _is_without_recordings(check: VerificationOutcome) -> bool:
     return isinstance(check, VerificationInconclusive) and check.reason is InconclusiveReason.NO_RECORDINGS
 
 
-def _without_actions(check: VerificationPassed | VerificationFailed, where: str) -> Iterator[Difference]:
-    if isinstance(check, VerificationFailed) and check.reason in _COMPARED:
-        yield Difference(where, f"the actions, as the reason is {check.reason}", "none")
+def _parts_differ(check: VerificationOutcome, where: str) -> Iterator[Difference]:
+    """Whether the event has what its reason tells, and nothing more."""
+    if check.committed and not check.committed.commit.startswith(check.revision):
+        yield Difference(where, f"a commit that begins with {check.revision}", check.committed.commit)
+    if not isinstance(check, VerificationFailed):
+        return
+    is_fetched = check.reason is not FailureReason.REPOSITORY_REFUSED
+    expected = {"committed": is_fetched, "sandbox": is_fetched, "compared": check.reason in _COMPARED}
+    for name, is_told in expected.items():
+        if (getattr(check, name) is not None) is not is_told:
+            word, other = ("some", "none") if is_told else ("none", "some")
+            yield Difference(f"{where}, {name}", f"{word}, as the reason is {check.reason}", other)
+
+
+def _repeats_differ(compared: ComparedActions, where: str) -> Iterator[Difference]:
+    by_value = compared.method is Method.BY_VALUE
+    expected = (REPEATS_BY_VALUE, 1) if by_value else (REPEATS_BY_DISTRIBUTION, REPEATS_BY_DISTRIBUTION)
+    for number, it in enumerate(compared.samples):
+        if (found := (len(it.committed), len(it.served))) != expected:
+            yield Difference(f"{where}, repeats of sample {number}", _sides(expected), _sides(found))
+
+
+def _sides(repeats: tuple[int, int]) -> str:
+    return f"{repeats[0]} committed and {repeats[1]} served"
 
 
 def _compared_differ(expected: ComparedActions, actual: ComparedActions, where: str) -> Iterator[Difference]:

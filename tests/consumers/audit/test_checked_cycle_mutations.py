@@ -121,6 +121,10 @@ def forged_samples() -> Iterator[tuple[str, Sequence[VerificationOutcome]]]:
                 ("mismatch", Mismatch.WRONG_SHAPE),
             ):
                 yield f"{name} of sample {number} of uid {uid}", with_sample(uid, number, {name: value})
+            more = {"committed": (*sample.committed, *sample.committed)}
+            yield f"more repeats of the code at sample {number} of uid {uid}", with_sample(uid, number, more)
+            more = {"served": (*sample.served, *sample.served)}
+            yield f"more repeats of the endpoint at sample {number} of uid {uid}", with_sample(uid, number, more)
         yield from forged_evaluations(uid)
         one, two = samples_of(uid)
         yield f"samples of uid {uid} exchanged", with_samples(uid, [two, one])
@@ -172,6 +176,13 @@ def forged_verdicts() -> Iterator[tuple[str, Sequence[VerificationOutcome]]]:
     for reason in (FailureReason.NOT_REPEATED, FailureReason.CODE_FAILED):
         yield f"failed as {reason}", instead(1, failed_1.model_copy(update={"reason": reason}))
     yield "failed without actions", instead(1, failed_1.model_copy(update={"compared": None}))
+    other = facts.committed_files(5).model_copy(update={"commit": "f" * 40})
+    yield "of another commit", instead(5, passed_5.model_copy(update={"committed": other}))
+    for reason in (FailureReason.REPOSITORY_REFUSED, FailureReason.CODE_FAILED, FailureReason.ENDPOINT_FAILED):
+        whole = facts.verification_failed(4, 1, reason=reason)
+        for name in ("committed", "sandbox", "compared"):
+            changed = getattr(failed_1, name) if getattr(whole, name) is None else None
+            yield f"{reason}, another {name}", instead(1, whole.model_copy(update={name: changed}))
     yield "of another plan's repository", instead(5, passed_5.model_copy(update={"repo": "user/other"}))
     yield "of another revision", instead(5, passed_5.model_copy(update={"revision": "f" * 8}))
     yield "of another hotkey", instead(5, passed_5.model_copy(update={"hotkey": "hotkey-6"}))

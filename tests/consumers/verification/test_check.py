@@ -20,8 +20,8 @@ import pytest_asyncio
 from aiohttp import web
 
 from consumers.simulation.network import OwnNetwork
+from consumers.verification import budget, committed_code
 from consumers.verification import committed as asking
-from consumers.verification import committed_code
 from consumers.verification import served as serving_side
 from consumers.verification.check import check
 from consumers.verification.limits import sandbox_limits
@@ -272,6 +272,24 @@ async def test_code_that_delays_every_answer_a_little_fails_too(
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_code_that_is_slow_only_after_its_first_run_fails(
+    pool: list[Probed], sandbox: Sandbox, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "CODE_SLACK_S", 0.5)
+    code = repository(
+        "import time\n"
+        "class Policy:\n    resets = 0\n"
+        "    def reset(self, task_config): self.resets += 1\n"
+        "    def act(self, obs):\n        time.sleep(self.resets // 2)\n        return {'continuous': {}}\n"
+        "def make_policy(): return Policy()\n"
+    )
+    finding = await check(sandbox, code, endpoint("http://127.0.0.1:1"), some(pool, 1, 1), terms())
+    assert isinstance(finding, Failed)
+    assert finding.reason is FailureReason.CODE_FAILED
+    assert "for its answers together" in finding.detail
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_speed_is_not_what_is_checked(pool: list[Probed], sandbox: Sandbox, tmp_path: Path) -> None:
     async def slowly(_: web.Request) -> None:
         await asyncio.sleep(0.2)
@@ -311,6 +329,23 @@ async def test_an_endpoint_that_fails_once_is_asked_again_from_the_reset(
         finding = await check(sandbox, policy, endpoint(server.url, retry_s=60.0), probes, terms())
     assert isinstance(finding, Passed), finding
     assert len(server.resets) == len(probes) + 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_endpoint_that_fails_once_for_each_sample_gains_no_time(
+    pool: list[Probed], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Else it could draw the check out until nobody waits for it any more."""
+
+    async def at_first(_: web.Request) -> web.StreamResponse | None:
+        return web.Response(status=503) if len(server.resets) % 2 else None
+
+    policy = write_perceptron(tmp_path / "policy", perceptron(0))
+    async with serving(policy, at_first) as server:
+        finding = await check(sandbox, policy, endpoint(server.url, retry_s=1.5), some(pool, 1, 3), terms())
+    assert isinstance(finding, Failed), finding
+    assert finding.reason is FailureReason.ENDPOINT_FAILED
+    assert len(server.resets) == 3
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from consumers.simulation.worker import WorkerStuck
+from consumers.verification import checking
 from consumers.verification import verifier as process
 from consumers.verification.fetcher import Fetcher
 from consumers.verification.repository import Repositories
 from consumers.verification.sandbox.namespaces import probe
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
-from consumers.verification.verifier import VerifierSettings, run_verifier
+from consumers.verification.verifier import CHECKS_AT_ONCE, VerifierSettings, run_verifier
 from events import frames, subjects
 from events.codec import decode
 from events.connection import connect
 from events.cycles import EpisodeTerms
 from events.event import Event
-from events.ids import EpisodeKey
+from events.ids import EpisodeKey, Uid
 from events.streams import TASKS, TRACES_KEPT, VERIFIERS, ensure_streams
 from events.tasks import CheckTask, ProbeTask
 from events.traces import TraceStore
@@ -132,7 +137,7 @@ async def place(bus: Bus, hub: Hub, tmp_path: Path, sandbox: Sandbox) -> Place:
 
 
 def task_of(
-    episodes: Sequence[Recorded], url: str, *, repo: str = REPO, within_s: float = 120.0, terms: EpisodeTerms = TERMS
+    episodes: Sequence[Recorded], url: str, *, repo: str = REPO, within_s: float = 600.0, terms: EpisodeTerms = TERMS
 ) -> CheckTask:
     probes = tuple(
         ProbeTask(
@@ -416,6 +421,33 @@ async def test_a_check_that_takes_too_long_says_nothing_about_the_miner(
         event = await checked(place, task_of(episodes, served.url, within_s=3.0))
     assert isinstance(event, VerificationInconclusive)
     assert (event.reason, event.detail) == (InconclusiveReason.TOO_LATE, "the check did not end within 3 s")
+
+
+async def test_checks_that_find_the_simulation_hanging_leave_their_outcomes(
+    place: Place, honest: Served, episodes: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another verifier would begin them anew, and hang as well."""
+    await keep(place.bus, episodes)
+    monkeypatch.setattr(checking, "SETUP_ALLOWANCE_S", 0.1)
+    monkeypatch.setattr(checking, "STEP_ALLOWANCE_S", 0.0)
+    monkeypatch.setattr(process, "Checker", partial(checking.Checker, stuck_s=0.1))
+    hanging = threading.Event()
+    async with SimulationThread() as stage:
+        monkeypatch.setattr(process, "simulation_thread", lambda: contextlib.nullcontext(stage))
+        hang = asyncio.create_task(stage.run(hanging.wait, 60))
+        try:
+            it = task_of(episodes, honest.url)
+            await place.bus.queue.put([it, it.model_copy(update={"uid": Uid(it.uid + 1)})])
+            with pytest.raises(WorkerStuck):
+                await run_verifier(place.settings(), asyncio.Event())
+        finally:
+            hanging.set()
+            await hang
+    outcomes = await place.bus.facts()
+    assert {outcome.reason for outcome in outcomes if isinstance(outcome, VerificationInconclusive)} == {
+        InconclusiveReason.SIMULATOR_ERROR
+    }
+    assert len(outcomes) == CHECKS_AT_ONCE
 
 
 async def test_a_miner_that_has_an_outcome_is_not_checked_again(
