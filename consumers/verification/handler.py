@@ -101,8 +101,8 @@ class CheckHandler:
             return outcome_of(task, checked, duration_s=time.monotonic() - began_s, verifier=self._verifier)
         except TracesUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001  # it becomes an event, and is logged without the endpoint
-            log.error("check failed", exception=concealed(format_exc(), task.endpoint))  # noqa: TRY400
+        except Exception as error:  # noqa: BLE001  # it becomes an event, and is logged without endpoints
+            log.error("check failed", exception=_without_endpoints(format_exc(), task))  # noqa: TRY400
             checked.finding = Inconclusive(InconclusiveReason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
         return outcome_of(task, checked, duration_s=time.monotonic() - began_s, verifier=self._verifier)
 
@@ -122,7 +122,7 @@ def parse_task(body: bytes) -> CheckTask:
 
 
 def outcome_of(task: CheckTask, checked: Checked, *, duration_s: float, verifier: str) -> VerificationOutcome:
-    """The finding as an event, without the endpoint.
+    """The finding as an event, without the miner's endpoint or those of its witnesses.
 
     Raises:
         ValidationError: the finding holds what no event can.
@@ -141,13 +141,22 @@ def outcome_of(task: CheckTask, checked: Checked, *, duration_s: float, verifier
         case Passed(compared):
             return VerificationPassed(**about, sandbox=checked.sandbox, compared=compared)
         case Failed(reason, detail, compared):
-            said = printable(concealed(detail, task.endpoint))
+            said = _told(detail, task)
             return VerificationFailed(**about, reason=reason, detail=said, sandbox=checked.sandbox, compared=compared)
         case Inconclusive(reason, detail):
-            return VerificationInconclusive(
-                **about, reason=reason, detail=printable(concealed(detail, task.endpoint))
-            )
+            return VerificationInconclusive(**about, reason=reason, detail=_told(detail, task))
     raise AssertionError("a check that returns has found something")
+
+
+def _told(detail: str, task: CheckTask) -> str:
+    return printable(_without_endpoints(detail, task))
+
+
+def _without_endpoints(text: str, task: CheckTask) -> str:
+    """All of them may have been sealed: the miner's own, and those that only bear witness of our network."""
+    for endpoint in (task.endpoint, *task.witnesses):
+        text = concealed(text, endpoint)
+    return text
 
 
 def _metrics(outcome: VerificationOutcome) -> dict[str, object]:
