@@ -65,6 +65,7 @@ async def test_a_cycle_fills_up_live_through_a_restart_and_every_page_stands(sub
             for name in PAGES:
                 await _look(chromium, api.base_url, name)
             await _check_in_the_browser(chromium, api.base_url)
+            await _see_an_episode(chromium, api.base_url)
             await _go_by_keys(chromium, api.base_url)
             await running.stop()
 
@@ -104,6 +105,14 @@ async def _check_in_the_browser(chromium: Browser, url: str) -> None:
         await page.page.get_by_role("button", name="Check it in this browser").click()
         await page.sees("main", "all the same")
         await page.picture("cycle-checked")
+
+
+async def _see_an_episode(chromium: Browser, url: str) -> None:
+    async with visit(chromium, f"{url}/episodes/{EPISODE}") as page:
+        await page.page.get_by_role("button", name="Twelve pictures").click()
+        await page.page.locator("img.sheet").wait_for(timeout=1000 * CYCLE_S)
+        await page.picture("episode-seen")
+        assert page.complaints == []
 
 
 async def _go_by_keys(chromium: Browser, url: str) -> None:
