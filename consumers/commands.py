@@ -103,7 +103,9 @@ def executor(
             program = (sys.executable, sys.argv[0])
             names, asked = names_of(settings.workers or os.cpu_count() or 1), metrics.metrics_port is not None
             if containers.runtime is Runtime.DOCKER:
-                variables = environment(at, settings, tracing, process)
+                variables = environment(
+                    at, replace(settings, workers=None), tracing, process
+                )  # their number is no difference
                 chosen = ContainerSettings(code.engine(), containers.eval_image, limits, context.obj.home, variables)
                 workers = in_containers(chosen, names, metrics=asked)
             else:

@@ -37,7 +37,7 @@ class _Asked:
 def build_eval_env(
     tag: Annotated[str, typer.Option(help="Name of the image.")] = IMAGE,
     base_image: Annotated[str, typer.Option(help="A Debian with Python 3.11 to 3.13 and pip.")] = BASE,
-    docker_host: Annotated[str, typer.Option(envvar="DOCKER_HOST", help="URL of the engine.")] = ENGINE,
+    docker_host: Annotated[str, typer.Option(envvar="DOCKER_HOST", help="Its engine.")] = ENGINE,
 ) -> None:
     """Build the image of workers in containers, for `executor --runtime docker`."""
     if not is_address(docker_host):
@@ -45,8 +45,8 @@ def build_eval_env(
     missing = [str(path) for path in BESIDES if not (sources.ROOT / path).is_file()]
     if missing:
         raise Misused(
-            f"{sources.ROOT} is no checkout of kinitro ({', '.join(missing)} not found): build from a checkout of this"
-            " version"
+            f"{sources.ROOT} is no checkout of kinitro ({', '.join(missing)} not found): build from one of"
+            " this version"
         )
     run_once(lambda: _build(_Asked(tag, base_image, docker_host)))
 

@@ -21,7 +21,7 @@ from aiodocker import Docker
 from consumers.simulation.executor import DRAIN_S, Workers
 from events.cli import Misused
 from sim.runtime import sources
-from sim.runtime.container_configuration import SCRATCH, SHARED, Place, Wanted
+from sim.runtime.container_configuration import SCRATCH, SHARED, Place, Probe, Wanted
 from sim.runtime.container_limits import ContainerLimits
 from sim.runtime.containers import Containers, containers_of
 from sim.runtime.docker import TROUBLES, EngineUnusable, answering, engine_at, image_at, told
@@ -33,14 +33,14 @@ USER = 10001
 """Of the image. An executor that is not root uses its own, so that it can reach the sockets; none is root."""
 SOCKET = f"{SHARED}/metrics.sock"
 SOCKET_PATH_MAX = 107
-PROBE = f"""
+PROBE = Probe(f"""
 import socket
 asking = socket.socket(socket.AF_UNIX)
 asking.settimeout(8)
 asking.connect({SOCKET!r})
 asking.sendall(b"GET /metrics HTTP/1.0\\r\\n\\r\\n")
 assert asking.recv(12).endswith(b"200")
-"""
+""")
 DIRECTORY = "containers"
 """In KINITRO_HOME."""
 

@@ -42,6 +42,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """How the engine finds out, from inside, whether a container is well."""
+
+    program: str
+    """Python; it fails, or hangs, when the container is not well."""
+    every_s: int = 20
+    answer_s: int = 10
+    failures: int = 3
+    """In a row."""
+    start_s: int = 120
+    """In which failures do not count."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """One container."""
 
@@ -50,8 +64,7 @@ class Wanted:
     environment: Mapping[str, str]
     shared: Path | None = None
     """Directory of ours that is `SHARED` inside."""
-    probe: str | None = None
-    """A Python program that fails when the container is not well."""
+    probe: Probe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +132,15 @@ def _host(place: Place, wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _health(probe: str | None) -> dict[str, Any]:
+def _health(probe: Probe | None) -> dict[str, Any]:
     if probe is None:
         return {"Test": ["NONE"]}
     return {
-        "Test": ["CMD", "python", "-c", probe],
-        "Interval": 20 * S,
-        "Timeout": 10 * S,
-        "StartPeriod": 120 * S,
-        "Retries": 3,
+        "Test": ["CMD", "python", "-c", probe.program],
+        "Interval": probe.every_s * S,
+        "Timeout": probe.answer_s * S,
+        "StartPeriod": probe.start_s * S,
+        "Retries": probe.failures,
     }
 
 

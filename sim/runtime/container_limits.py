@@ -14,7 +14,7 @@ UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 MEMORY_MIN_BYTES = 256 * 2**20
 """Less no worker can start with."""
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(?:ib?|b)?|b)?", re.IGNORECASE | re.ASCII)
-GPUS = re.compile(r"all|\d+|[\w-]+(,[\w-]+)*", re.ASCII)
+GPUS = re.compile(r"all|\d+|\w[\w-]*(,\w[\w-]*)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

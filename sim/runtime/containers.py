@@ -26,7 +26,7 @@ from sim.runtime.container_log import Lines
 from sim.runtime.docker import CONFLICT, NOT_FOUND, TROUBLES, engine_at, remove, told
 from sim.runtime.processes import Child, Launched, LaunchFailed
 
-LOOK_S = 10.0
+LOOK_S = 5.0
 """How often a running container is looked at for its health."""
 START_S, REMOVAL_S = 60.0, 30.0
 LAST_LINES_S = 2.0
@@ -128,7 +128,7 @@ class Run:
     pid = None
 
     def __init__(self, url: str, container: str, child: str, *, from_now: bool = False) -> None:
-        self._id, self._child = container, child
+        self._id, self._child, self._closed = container, child, False
         self._engine = engine_at(url)
         self._container = self._engine.containers.container(container)
         self._lines = Lines(child, sys.stderr)
@@ -212,10 +212,13 @@ class Run:
             await asyncio.sleep(PAUSE_S)
 
     async def _signal(self, number: signal.Signals) -> None:
+        if self._closed:
+            return
         with contextlib.suppress(*TROUBLES):  # it has ended, or the engine is away and will be asked again
             await self._container.kill(signal=number.name)
 
     async def _close(self) -> None:
+        self._closed = True
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
         self._lines.end()

@@ -39,9 +39,10 @@ def undisturbed(subnet: Subnet) -> Result:
         return asyncio.run(run_undisturbed(home, subnet))
 
 
-async def run_undisturbed(home: Path, subnet: Subnet) -> Result:
+async def run_undisturbed(home: Path, subnet: Subnet, **more: str) -> Result:
+    """`more`: environment variables."""
     await plan_and_seed(home, subnet)
-    async with backend(home, subnet) as (running, _), log_of(home) as log:
+    async with backend(home, subnet, None, **more) as (running, _), log_of(home) as log:
         async with asyncio.timeout(CYCLE_S):
             await scored(log)
         result = await result_of(log)
