@@ -268,10 +268,9 @@ async def test_a_step_that_fails_is_told_with_what_it_said(workers: Workers, tmp
 async def test_a_cycle_in_containers_comes_to_the_same_weights(
     workers: Workers, tmp_path: Path, subnet: Subnet, undisturbed: Result
 ) -> None:
-    debian_image(workers.engine, "kinitro-tests/debian:1")
-    status, said = await built(
-        workers, tmp_path, "--base-image", "kinitro-tests/debian:1", "--tag", "kinitro-tests/eval:1"
-    )
+    base, tag = "kinitro-tests/debian:1", "kinitro-tests/eval:1"
+    debian_image(workers.engine, base)
+    status, said = await built(workers, tmp_path, "--base-image", base, "--tag", tag)
     print(said)
     assert status == 0, said
     chosen = ContainerOptions(Runtime.DOCKER, tag, "1g")
