@@ -90,7 +90,8 @@ async def test_workers_in_containers_do_episodes_and_leave_nothing(
         assert [state["Running"] for state in inside] == [True, True]
         assert await running.stop() == 0
     outcomes = [decode(stored).event async for batch in JetStreamLog(connection).read() for stored in batch]
-    assert sorted(it.index for it in outcomes if isinstance(it, EpisodeCompleted)) == [0, 1, 2, 3]
+    completed = [it for it in outcomes if isinstance(it, EpisodeCompleted)]
+    assert sorted(it.index for it in completed) == [0, 1, 2, 3], outcomes
     assert await workers.of(tmp_path) == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from sim.runtime.container_configuration import (
 from sim.runtime.container_limits import ContainerLimits, device_requests, memory_bytes
 from sim.runtime.container_log import LINE_MAX, Lines
 from sim.runtime.docker import is_address
-from sim.runtime.sources import digest
+from sim.runtime.sources import PACKAGES, ROOT, digest
 
 GIB = 2**30
 PLACE = Place("0123456789abcdef", "sha256:1", 10001, 10001, ContainerLimits(8 * GIB, 2.0, 256), 4)
@@ -230,3 +231,8 @@ def test_compiled_files_are_no_sources(tmp_path: Path) -> None:
     before = digest(tmp_path)
     (tmp_path / "sim" / "__pycache__" / "a.pyc").write_text("2")
     assert digest(tmp_path) == before
+
+
+def test_the_sources_are_those_of_the_wheel() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert list(PACKAGES) == wheel["only-include"]
