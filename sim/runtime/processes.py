@@ -10,7 +10,8 @@ The life of a child:
                 └── stop: signal, grace, SIGKILL
 
 An exit status of 2 soon after the first start means that the child cannot run like this (a wrong option, a port in
-use): it is not tried again, and `Supervisor.failed` gives the reason. Later it may mean that a server is away.
+use), 126 or 127 that there is no such program: it is not tried again, and `Supervisor.failed` gives the reason. Later
+it may mean that a server is away.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from events.for_people import ForPeople
 
 REFUSED = 2
 """The exit status of a command that was given something it cannot work with."""
+NOT_EXECUTABLE = (126, 127)
+"""What launchers, shells and init processes say of a program that is not there."""
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 30.0
@@ -256,8 +259,8 @@ class _Running:
                 self.finished.set()
                 return
             lasted_s = time.monotonic() - started
-            if status == REFUSED and not had_run and lasted_s < STABLE_AFTER_S:
-                self._refuse(f"cannot run like this (exit status {REFUSED}){self._said()}")
+            if status in (REFUSED, *NOT_EXECUTABLE) and not had_run and lasted_s < STABLE_AFTER_S:
+                self._refuse(f"cannot run like this (exit status {status}){self._said()}")
                 return
             had_run = True
             deaths = 1 if lasted_s > STABLE_AFTER_S else deaths + 1

@@ -347,6 +347,18 @@ async def test_a_container_that_cannot_run_like_this_is_refused_with_its_words(w
             await supervisor.before_refusal(asyncio.sleep(60))
 
 
+async def test_a_container_without_its_program_is_refused(workers: Workers) -> None:
+    workers.engine.command("build", "--tag", PYTHON, "-", text=f'FROM {PYTHON}\nENTRYPOINT ["/nowhere"]\n')
+    try:
+        async with containers(workers, "9" * 32) as (made, supervisor):
+            await supervisor.start(child(made, ""))
+            with pytest.raises(ChildRefused, match=r"it cannot run like this \(exit status 127\): .*/nowhere"):
+                await supervisor.before_refusal(asyncio.sleep(60))
+    finally:
+        program = '["/usr/local/bin/python", "-u", "-c"]'
+        workers.engine.command("build", "--tag", PYTHON, "-", text=f"FROM {PYTHON}\nENTRYPOINT {program}\n")
+
+
 async def test_a_container_without_memory_says_so(workers: Workers, told: Told) -> None:
     async with containers(workers, "c" * 32) as (made, supervisor):
         await supervisor.start(child(made, "x = bytearray(400 << 20)\nimport time\ntime.sleep(300)"))
