@@ -25,7 +25,7 @@ def test_each_rule_fires_where_it_should_and_is_silent_beside_it() -> None:
 def test_every_metric_of_the_rules_is_one_of_ours() -> None:
     ours = "\n".join(path.read_text() for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
     named = {name.removesuffix("_total") for name in re.findall(r"\bkinitro_\w+", RULES.read_text())}
-    assert {name for name in named if f'"{name}"' not in ours} == set()
+    assert {name for name in named if not re.search(f'"{name}(_total)?"', ours)} == set()
     assert len(named) > 8
 
 
