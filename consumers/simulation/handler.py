@@ -36,9 +36,8 @@ from consumers.simulation.outcomes import (
     our_network,
     outcome_of,
     parse_task,
-    retry_delay_s,
 )
-from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
+from consumers.work import Answer, Done, Drop, LetGo, RetryAfter, retry_delay_s
 from events import subjects
 from events.codec import decode, draft
 from events.envelope import follow

@@ -22,16 +22,16 @@ import structlog
 from faststream.nats import NatsMessage
 from pydantic import ValidationError
 
-from consumers.simulation.outcomes import MalformedTask, retry_delay_s
+from consumers.simulation.outcomes import MalformedTask
 from consumers.verification.checking import Checked, Checker
 from consumers.verification.verdict import Failed, Inconclusive, Passed
-from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
+from consumers.work import Answer, Done, Drop, LetGo, RetryAfter, retry_delay_s
 from events import subjects
 from events.codec import draft
 from events.envelope import follow
 from events.ids import CycleId, Uid
 from events.log import Conflict, EventLog, LogUnavailable
-from events.tasks import CheckTask
+from events.tasks import CheckTask, trouble
 from events.traces import TracesUnavailable
 from events.verification import (
     InconclusiveReason,
@@ -116,9 +116,8 @@ def parse_task(body: bytes) -> CheckTask:
     try:
         return CheckTask.model_validate_json(body)
     except ValidationError as error:
-        raise MalformedTask(
-            f"not a check's task, was it queued by another version? {printable(str(error))}"
-        ) from error
+        said = printable(trouble(error))
+        raise MalformedTask(f"not a check's task, was it queued by another version? {said}") from error
 
 
 def outcome_of(task: CheckTask, checked: Checked, *, duration_s: float, verifier: str) -> VerificationOutcome:
