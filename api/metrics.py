@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import Resources
 from api.problems import Problem
+from events.dead_letters import ABOUT_DEAD_LETTERS, DeadLetterError, DeadLetters
 from events.jetstream_queue import JetStreamQueue
 from events.log import LogError
 from events.metrics import new_registry
@@ -66,6 +67,7 @@ class ApiMetrics(Collector):
         self._facts: Facts | None = None
         self._log_sequence: int | None = None
         self._queued: int | None = None
+        self._dead: int | None = None
         self._looked_s: float | None = None
         self._looking = asyncio.Lock()
         self._registry.register(self)
@@ -88,11 +90,14 @@ class ApiMetrics(Collector):
         if self._queued is not None:
             about = "By the queue: tasks that wait for a worker or are with one."
             yield GaugeMetricFamily("kinitro_queue_depth", about, value=self._queued)
+        if self._dead is not None:
+            yield GaugeMetricFamily("kinitro_dead_letters", ABOUT_DEAD_LETTERS, value=self._dead)
         if self._facts is not None:
             yield from _of_facts(self._facts)
 
     async def _look(self, resources: Resources) -> None:
         self._log_sequence, self._queued = await _log_sequence(resources), await _queued(resources)
+        self._dead = await _dead_letters(resources)
         end = self._log_sequence
         try:
             self._facts = await resources.models.ask(lambda connection: _facts(connection, end))
@@ -111,6 +116,13 @@ async def _queued(resources: Resources) -> int | None:
     try:
         return await JetStreamQueue(resources.log.connected(), patience_s=QUEUE_S).pending()
     except (LogError, QueueError):
+        return None
+
+
+async def _dead_letters(resources: Resources) -> int | None:
+    try:
+        return await DeadLetters(resources.log.connected(), patience_s=QUEUE_S).count()
+    except (LogError, DeadLetterError):
         return None
 
 

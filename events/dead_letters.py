@@ -24,6 +24,7 @@ from events.patience import Patience
 from events.streams import DEAD_LETTERS, STREAM_NOT_FOUND
 
 PATIENCE_S = 10.0
+ABOUT_DEAD_LETTERS = "By the queue: tasks that nobody could take and nobody has dealt with; see `kinitro tasks list`."
 REASON_MAX = 2_000
 """Characters of a reason that are kept."""
 
@@ -130,7 +131,8 @@ class DeadLetters:
             LettersUnavailable: no answer in time.
         """
         if isinstance(which, str):
-            return await self._get({"last_by_subj": subjects.dead_letter(which)})
+            filed = await self._get({"last_by_subj": subjects.dead_letter(which)})
+            return filed if filed and filed.task == which else None  # the server takes a wildcard for one
         return await self._get({"seq": which}) if which > 0 else None
 
     async def all(self) -> AsyncIterator[Filed]:

@@ -120,7 +120,7 @@ def _queue_lines(overview: Overview) -> list[str]:
         f" {overview.with_workers} with workers, {overview.with_verifiers} with verifiers"
     ]
     for cycle, it in overview.cycles.items():
-        lines.append(f"cycle {cycle}: {it.episodes} episodes, {it.checks} checks")
+        lines.append(f"cycle {cycle}  episodes: {it.episodes}, checks: {it.checks}")
         if it.by_environment:
             lines.append("    " + _counts("by environment", dict(sorted(it.by_environment.items()))))
         lines.append("    " + _counts("by uid", dict(sorted(it.by_uid.items()))))
@@ -139,7 +139,7 @@ def _letter_lines(dead: list[Filed]) -> list[str]:
     if not dead:
         return ["no dead letters"]
     older = len(dead) - SHOWN_MAX
-    lines = [f"{len(dead)} dead letters{f', the newest {SHOWN_MAX} of them (--json has all)' if older > 0 else ''}:"]
+    lines = [f"dead letters: {len(dead)}{f', here the newest {SHOWN_MAX} (--json has all)' if older > 0 else ''}"]
     for filed in dead[-SHOWN_MAX:]:
         it = filed.letter
         often = f" ({it.times} times)" if it.times > 1 else ""
@@ -160,8 +160,9 @@ def _whole(filed: Filed) -> list[str]:
         f"number      {filed.number}",
         f"task        {filed.task}",
         f"reason      {it.reason}",
-        f"given up    {it.at:%Y-%m-%d %H:%M:%S} UTC by {it.worker}, after {it.deliveries} deliveries",
-        f"since       {it.since:%Y-%m-%d %H:%M:%S} UTC, {it.times} times",
+        f"given up    {it.at:%Y-%m-%d %H:%M:%S} UTC by {it.worker}, on delivery {it.deliveries}",
+        f"since       {it.since:%Y-%m-%d %H:%M:%S} UTC",
+        f"times       {it.times}",
     ]
 
 

@@ -70,7 +70,7 @@ async def test_a_task_of_a_newer_version_waits_as_a_dead_letter_for_a_newer_work
         listed, shown = await kinitro(bus, "tasks", "list"), await kinitro(bus, "tasks", "show", "1")
         assert f"{subjects.task(it.key)}  since " in listed
         assert "was it queued by another version? camera_fps: Extra inputs are not permitted" in listed
-        assert "by old, after 1 deliveries" in shown
+        assert "by old, on delivery 1" in shown
         assert policy.url not in listed + shown
 
         assert "on the queue again" in await kinitro(bus, "tasks", "retry", "--all")
