@@ -18,7 +18,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nats.errors
 import structlog
@@ -57,6 +57,8 @@ class Drop:
     """Not settled, and we never will. `reason` says what is wrong with it and where it may come from."""
 
     reason: str
+    see: str | None = None
+    """The command that shows what was kept of it."""
 
 
 Answer = Done | RetryAfter | LetGo | Drop
@@ -80,8 +82,7 @@ class Burial:
         except DeadLetterError as error:
             reason = f"its dead letter cannot be kept: {error}; it is one because: {drop.reason}"
             return RetryAfter(retry_delay_s(delivery, random.Random()), reason)
-        log.error("dead letter", subject=raw.subject, see=f"kinitro tasks show {raw.subject}")
-        return drop
+        return replace(drop, see=f"kinitro tasks show {raw.subject}")
 
 
 async def work_on(
@@ -130,8 +131,13 @@ async def respond(message: NatsMessage, answer: Answer) -> None:
                 await message.nack(delay=delay_s)
             case LetGo(reason):
                 log.warning("work let go", subject=message.raw_message.subject, reason=reason)
-            case Drop(reason):
-                log.error("work dropped", subject=message.raw_message.subject, reason=reason)
+            case Drop(reason, see):
+                log.error(
+                    "work dropped",
+                    subject=message.raw_message.subject,
+                    reason=reason,
+                    **({"see": see} if see else {}),
+                )
                 await message.reject()
     except nats.errors.Error as error:
         log.warning("answer not sent", subject=message.raw_message.subject, answer=answer, error=repr(error))

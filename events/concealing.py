@@ -1,6 +1,7 @@
-"""Shows a task without the endpoints in it, which may have been sealed: even a task of a version that we do not know.
+"""Shows a task without its secrets: endpoints, which may have been sealed, and seeds, which the cycle's end reveals.
 
-What is shown is listed, not what is hidden: values of fields that this version knows and that hold no endpoint.
+What is shown is listed, not what is hidden, as the task may be of a version that we do not know: values of fields
+that this version knows, and knows to be no secret.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from pydantic import BaseModel
 from events.tasks import CheckTask, EpisodeTask
 
 HIDDEN = "(hidden: may hold an endpoint)"
+SEED, SEED_HIDDEN = "seed", "(hidden: secret until the cycle has ended)"
 UNKNOWN = "(hidden: this version does not know the field)"
 
 
 def concealed_task(subject: str, body: bytes) -> dict[str, Any] | None:
-    """The fields of a task, those hidden that may hold an endpoint; None if it is no JSON object.
+    """The fields of a task, those hidden that may hold a secret; None if it is no JSON object.
 
     `subject`: the task's on the work queue.
     """
@@ -40,6 +42,8 @@ def _value(value: Any, model: type[BaseModel], name: str) -> Any:
     field = model.model_fields.get(name)
     if field is None:
         return UNKNOWN
+    if name == SEED:
+        return SEED_HIDDEN
     if not field.repr:
         return HIDDEN
     return _plain(value, next(_models(field.annotation), None))

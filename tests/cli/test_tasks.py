@@ -88,12 +88,13 @@ def test_a_dead_letter_is_one_line_in_the_list(command: Command, url: str) -> No
 
 
 @pytest.mark.parametrize("which", ["1", DEAD])
-def test_a_dead_letter_is_shown_whole_but_for_its_endpoint(command: Command, url: str, which: str) -> None:
+def test_a_dead_letter_is_shown_whole_but_for_its_secrets(command: Command, url: str, which: str) -> None:
     newer = json.dumps({**EPISODE.model_dump(mode="json"), "mirrors": [SECRET]}).encode()
     bury(url, EPISODE, body=newer)
     out = command("tasks", "show", which, "--nats-url", url).out
     assert "by vm-1, on delivery 1" in out
     assert '"steps_max": 500' in out
+    assert '"seed": "(hidden: secret until the cycle has ended)"' in out
     assert '"mirrors": "(hidden: this version does not know the field)"' in out
     assert "sealed-somewhere" not in out
 
