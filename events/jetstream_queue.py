@@ -17,7 +17,8 @@ from events.ids import CycleId, Uid
 from events.log import BATCH_MAX, Draft
 from events.patience import Patience
 from events.queue import QueueFull, QueueUnavailable
-from events.streams import TASKS
+from events.queue_overview import Overview, overview_of
+from events.streams import TASKS, VERIFIERS, WORKERS
 from events.tasks import Task
 
 PATIENCE_S = 30.0
@@ -45,6 +46,37 @@ class JetStreamQueue:
             elif not await patience.pause():
                 raise QueueUnavailable(f"{len(left)} of {len(tasks)} tasks got no answer in {self._patience_s:g} s")
         return added
+
+    async def put_back(self, subject: str, body: bytes) -> bool:
+        """Queues a task as it was, whichever version has made it. False if the queue holds one at its subject.
+
+        Raises:
+            QueueUnavailable, QueueFull: as `put`.
+        """
+        patience = Patience(self._patience_s)
+        while True:
+            answered = await self._put_each({subject: body})
+            if subject in answered:
+                return answered[subject]
+            if not await patience.pause():
+                raise QueueUnavailable(f"{subject}: no answer in {self._patience_s:g} s")
+
+    async def overview(self) -> Overview:
+        """What is on the queue now. 100,000 tasks take about a second.
+
+        Raises:
+            QueueUnavailable: no answer in time.
+        """
+        names: list[str] = []
+        while True:
+            request = {"subjects_filter": subjects.TASKS, "offset": len(names)}
+            info = await self._api(f"STREAM.INFO.{TASKS}", request)
+            page = info["state"].get("subjects") or {}
+            names.extend(page)
+            if not page or len(names) >= info.get("total", 0):
+                break
+        held = [await self._api(f"CONSUMER.INFO.{TASKS}.{name}") for name in (WORKERS, VERIFIERS)]
+        return overview_of(names, *(int(each["num_ack_pending"]) for each in held))
 
     async def pending(self) -> int:
         info = await self._api(f"STREAM.INFO.{TASKS}")
