@@ -89,6 +89,10 @@ class Silence:
         self._limit_s = self._first_s
         self._since = self._clock()
 
+    def put_off(self) -> None:
+        """It counts from now on, for as long as before: there was something to be done meanwhile."""
+        self._since = self._clock()
+
     def is_long(self) -> bool:
         now = self._clock()
         if now - self._since < self._limit_s:

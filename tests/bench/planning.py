@@ -157,31 +157,27 @@ async def _reader(url: str) -> None:
                 decode(stored)
 
 
-def workers(url: str, rate: int, outcomes: int) -> None:
-    uvloop.run(_workers(url, rate, outcomes))
+def workers(url: str) -> None:
+    uvloop.run(_workers(url))
 
 
-async def _workers(url: str, rate: int, outcomes: int) -> None:
-    """Take tasks, and append an outcome for each by itself, so many a second."""
+async def _workers(url: str) -> None:
+    """Take tasks, and append an outcome for each by itself, `RATE` a second, until they are killed."""
     async with await connect(url, "workers") as connection:
         log, working = JetStreamLog(connection), set[asyncio.Task[None]]()
 
         async def work(task: EpisodeTask, message: Any) -> None:
-            with suppress(Conflict):  # the outcome that broke the silence
+            with suppress(Conflict):  # an outcome that broke the silence
                 await log.append([outcome(task.key)])
             await message.ack()
 
         started, number = time.monotonic(), 0
         async for message in taken(connection, WORKERS):
-            await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
+            await asyncio.sleep(max(0.0, started + number / RATE - time.monotonic()))
             one = asyncio.create_task(work(EpisodeTask.model_validate_json(message.data), message))
             working.add(one)
             one.add_done_callback(working.discard)
             number += 1
-            if number == outcomes:
-                break
-        if working:
-            await asyncio.wait(working)
 
 
 def verifiers(url: str) -> None:
@@ -283,20 +279,19 @@ class Bench:
         )
 
     async def _accounting(self, processes: Mapping[str, int]) -> None:
-        await eventually(lambda: at_rest(processes.values()))
-        # Or one of them may soon hold the silence for long, and offer all tasks to the queue once more.
-        await self._log.append([outcome(next(keys(await self._plan())))])
+        ahead = keys(await self._plan())
+        await eventually(lambda: self._at_rest(next(ahead), processes.values()), 120)
         seconds = min(WINDOW_S, self._stage.tasks / RATE / 2)
         before = {name: cpu_s(pid) for name, pid in processes.items()}
         await asyncio.sleep(REST_S)
         rest = {name: (cpu_s(pid) - before[name]) / REST_S for name, pid in processes.items()}
-        with process(workers, self._stage.url, RATE, int(RATE * (seconds + 2 * WARM_UP_S))):
-            await self._counted(int(RATE * WARM_UP_S))
+        first = await self._log.last_sequence()
+        with process(workers, self._stage.url):
+            await self._reached(first + int(RATE * WARM_UP_S))
             began, before = time.monotonic(), {name: cpu_s(pid) for name, pid in processes.items()}
-            await self._counted(int(RATE * (WARM_UP_S + seconds)))
+            await self._reached(first + int(RATE * (WARM_UP_S + seconds)))
             took_s = time.monotonic() - began
             busy = {name: (cpu_s(pid) - before[name]) / took_s - rest[name] for name, pid in processes.items()}
-            await self._counted(int(RATE * (2 * WARM_UP_S + seconds)))
         print(
             f"{RATE * seconds / took_s:,.0f} outcomes/s for {took_s:.1f} s (wanted under {CORE_MAX:.0%} of a core):"
         )
@@ -331,6 +326,16 @@ class Bench:
         told = ", ".join(f"{name} {peak_mib(pid):.0f}" for name, pid in processes.items())
         print(f"peak memory {when}, in MiB (wanted {MEMORY_MIB_MAX:g}): {told}", flush=True)
 
+    async def _at_rest(self, key: EpisodeKey, pids: Collection[int]) -> bool:
+        """Whether these processes, once begun, have come to do next to nothing.
+
+        They get an outcome each time: of long silence they would offer all tasks to the queue once more.
+        """
+        await self._log.append([outcome(key)])
+        before = [cpu_s(pid) for pid in pids]
+        await asyncio.sleep(REST_S)
+        return all(it > BEGUN_S and cpu_s(pid) - it < 0.1 for pid, it in zip(pids, before, strict=True))
+
     async def _plan(self) -> CyclePlanned:
         stored = await self._log.last(subjects.plan(CYCLE))
         assert stored is not None
@@ -345,13 +350,9 @@ class Bench:
 
         await eventually(found, 120)
 
-    async def _counted(self, outcomes: int) -> None:
-        """Waits until the log has so many."""
-        if not hasattr(self, "_first"):
-            self._first = await self._log.last_sequence()
-
+    async def _reached(self, sequence: int) -> None:
         async def reached() -> bool:
-            return await self._log.last_sequence() >= self._first + outcomes
+            return await self._log.last_sequence() >= sequence
 
         await eventually(reached, 120)
 
@@ -361,13 +362,6 @@ def keys(plan: CyclePlanned) -> Iterator[EpisodeKey]:
         for env in plan.environments:
             for entry in plan.roster:
                 yield EpisodeKey(plan.cycle, entry.uid, env, index)
-
-
-async def at_rest(pids: Collection[int]) -> bool:
-    """Whether these processes, once begun, have come to do next to nothing."""
-    before = [cpu_s(pid) for pid in pids]
-    await asyncio.sleep(REST_S)
-    return all(it > BEGUN_S and cpu_s(pid) - it < 0.1 for pid, it in zip(pids, before, strict=True))
 
 
 async def bench(stage: Stage) -> None:

@@ -132,3 +132,11 @@ def test_a_broken_silence_begins_anew() -> None:
     assert silence.is_long()
     silence.broken()
     assert silence.is_long()
+
+
+def test_a_silence_put_off_counts_anew_and_is_not_shorter_for_it() -> None:
+    now = iter([0.0, 10.0, 15.0, 34.9, 35.0])
+    silence = Silence(10.0, clock=lambda: next(now))
+    assert silence.is_long()
+    silence.put_off()
+    assert [silence.is_long(), silence.is_long()] == [False, True]
