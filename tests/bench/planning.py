@@ -1,8 +1,9 @@
 """What the largest cycle costs the scheduler: `python -m tests.bench.planning [EPISODES]`, 50 unless said otherwise.
 
 256 miners on eight environments, so many episodes each; 102,400 tasks with 50. A server that syncs before it
-acknowledges, and the real scheduler: it plans and queues, is killed half-way through another cycle's queueing and
-goes on, and follows outcomes that other processes append one by one, `RATE` of them a second, as workers would.
+acknowledges, and the real scheduler: it plans and queues, is killed, offers everything to the queue once more, and
+follows outcomes that another process appends one by one, `RATE` a second, as workers would. Then come the rest, the
+spot checks and the weights.
 Beside it the same cycle is driven by a process that is nothing but a conductor, and a third one only reads and
 decodes what they read.
 
@@ -302,16 +303,13 @@ class Bench:
             )
 
     async def _ending(self, processes: Mapping[str, int]) -> None:
-        done = {
-            stored.subject async for batch in self._log.read(subject=subjects.outcomes(CYCLE)) for stored in batch
-        }
-        left = (key for key in keys(await self._plan()) if subjects.outcome(key) not in done)
-        drafts = [outcome(key) for key in left]
-        for start in range(0, len(drafts), BATCH_MAX):
-            await self._log.append(drafts[start : start + BATCH_MAX])
-        self._tell_memory("with all outcomes", processes)
-        moment = time.monotonic()
         with process(verifiers, self._stage.url):
+            while left := await self._left():
+                with suppress(Conflict):  # what the workers had under way when they were killed
+                    for start in range(0, len(left), BATCH_MAX):
+                        await self._log.append(left[start : start + BATCH_MAX])
+            self._tell_memory("with all outcomes", processes)
+            moment = time.monotonic()
             for name, subject in {
                 "recordings read, all checked and sealed": subjects.seal(CYCLE),
                 "scored": subjects.weights(CYCLE),
@@ -321,6 +319,11 @@ class Bench:
                 before, moment = moment, time.monotonic()
                 print(f"{name}: {moment - before:.2f} s more", flush=True)
         self._tell_memory("at the end", processes)
+
+    async def _left(self) -> list[Draft]:
+        """Outcomes of the episodes that have none."""
+        done = {it.subject async for batch in self._log.read(subject=subjects.outcomes(CYCLE)) for it in batch}
+        return [outcome(key) for key in keys(await self._plan()) if subjects.outcome(key) not in done]
 
     def _tell_memory(self, when: str, processes: Mapping[str, int]) -> None:
         told = ", ".join(f"{name} {peak_mib(pid):.0f}" for name, pid in processes.items())
