@@ -1,7 +1,8 @@
 """The work queue on JetStream: each task a message at its subject, gone once a worker has acknowledged it.
 
 Tasks are put as atomic batches that expect their subjects to be empty, which is fast, as all of them are new when a
-cycle begins. Where a batch is refused or not answered they are put one by one, and each is new or is not.
+cycle begins. Where a batch is refused or not answered they are put one by one, and each is new or is not; and where
+some were not, as after a restart, no batch is tried again before all of a part are new.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class JetStreamQueue:
     def __init__(self, connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
         self._connection = connection
         self._patience_s = patience_s
+        self._found_some = False
+        """Whether some of the last part that was put were on the queue already."""
 
     async def put(self, tasks: Sequence[Task]) -> int:
         left = {subjects.task_of(task): task for task in tasks}
@@ -37,7 +40,9 @@ class JetStreamQueue:
         while left:
             part = dict(islice(left.items(), BATCH_MAX))
             bodies = {subject: task.model_dump_json().encode() for subject, task in part.items()}
-            answered = await self._put_batch(bodies) or await self._put_each(bodies)
+            answered = {} if self._found_some else await self._put_batch(bodies)
+            answered = answered or await self._put_each(bodies)
+            self._found_some = not all(answered.values())
             for subject, is_new in answered.items():
                 del left[subject]
                 added += is_new
