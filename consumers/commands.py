@@ -16,6 +16,7 @@ import typer
 from consumers.simulation.container_options import ContainerOptions, Runtime
 from consumers.simulation.containers import ContainerSettings, in_containers
 from consumers.simulation.executor import names_of, processes, run_executor
+from consumers.simulation.loop_watchdog import loop_watchdog
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
 from consumers.verification.options import CommittedCodeOptions
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
@@ -155,7 +156,8 @@ def worker(
                 otlp_endpoint=tracing.otlp_endpoint,
             )
             try:
-                await run_worker(worker_settings, stop)
+                async with loop_watchdog():
+                    await run_worker(worker_settings, stop)
             except WorkerStuck as error:
                 logger.critical("worker is stuck", error=str(error))
                 os._exit(EXIT_STUCK)  # what hangs may hang the ordinary way out too

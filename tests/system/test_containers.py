@@ -35,8 +35,8 @@ from tests.fixtures.docker_images import debian_image
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.policies import expert, served
 from tests.fixtures.ports import free_port
+from tests.fixtures.subnet import run_undisturbed
 from tests.system.backends import kinitro, new_home
-from tests.system.conftest import run_undisturbed
 from tests.system.containers import IMAGE, PYTHON, Workers, executor, shown, workers_engine
 from tests.system.cycles import Result, Subnet
 
