@@ -68,15 +68,15 @@ class LogOptions:
         str | None,
         typer.Option(envvar="KINITRO_BACKEND_NATS_URL", help="NATS server; an embedded one when absent."),
     ] = None
+    replicas: Annotated[
+        int, typer.Option(envvar="KINITRO_BACKEND_REPLICAS", min=1, max=5, help="Copies of the log in a cluster.")
+    ] = 1
     nats_ca: Annotated[
         Path | None,
         typer.Option(
             envvar="KINITRO_BACKEND_NATS_CA_FILE", help="Who signed its certificate (PEM); for tls:// URLs."
         ),
     ] = None
-    replicas: Annotated[
-        int, typer.Option(envvar="KINITRO_BACKEND_REPLICAS", min=1, max=5, help="Copies of the log in a cluster.")
-    ] = 1
 
     def __post_init__(self) -> None:
         """The URL alone is what is passed on, to other processes too."""

@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import re
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from logging import DEBUG, WARNING
 from types import TracebackType
@@ -36,6 +38,10 @@ RECONNECT_PAUSE_S = 0.25
 API = "$JS.API."
 LOCAL_API = "kinitro.api."
 """What a server with an account per role makes of that, on the way out of the role's account."""
+
+SILENCE_S = 5.0
+"""A server of a cluster that has answered nothing for so long is left for another one: it may be cut off from its
+peers, and then it takes connections and knows nothing."""
 
 NO_RESPONDERS = b"NATS/1.0 503"
 """How the header block begins with which the server itself answers a request that nobody listens to."""
@@ -87,6 +93,9 @@ class Connection:
         self._sent: dict[str, bytes] = {}
         """By reply subject: the frames of a request that waits for its answer."""
         self._asked = 0
+        self._denied: str | None = None
+        """What was said last of why the server says no: it says so at every try."""
+        self._answered_at = time.monotonic()
 
     @property
     def payload_max(self) -> int:
@@ -105,11 +114,17 @@ class Connection:
         try:
             async with asyncio.timeout(timeout_s):
                 await self.send(self._sent[reply])
-                return parse(await answer)
+                document = parse(await answer)
         except TimeoutError:
+            await self._leave_if_silent()
             raise NoAnswer(f"no answer from {self.address} in {timeout_s:g} s") from None
+        except NoAnswer:
+            await self._leave_if_silent()
+            raise
         finally:
             self.forget(reply)
+        self._answered_at = time.monotonic()
+        return document
 
     async def api(self, call: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Calls JetStream's API: `STREAM.INFO.KINITRO_EVENTS`, for example.
@@ -171,12 +186,15 @@ class Connection:
 
     async def _open(self, servers: ServerUrls, timeout_s: float) -> None:
         last: list[Exception] = []
+        denied: list[str] = []
         hopeless = asyncio.Event()
 
         async def on_error(error: Exception) -> None:
             last[:] = [error]
-            if denial(error) is not None:
-                hopeless.set()
+            if (reason := denial(error)) is not None:
+                denied.append(reason)
+                if len(denied) >= len(servers.urls):  # one server of a cluster may be wrong, and another one right
+                    hopeless.set()
             self._on_error(error)
 
         opening = asyncio.create_task(self._connect(servers, on_error))
@@ -191,13 +209,14 @@ class Connection:
             await self.client.close()
             reason = last[0] if last else error
             where = ", ".join(map(without_credentials, servers.urls))
-            if (denied := denial(reason)) is not None:
-                raise AccessDenied(f"NATS server {where}: {denied}") from error
+            if denied:
+                raise AccessDenied(f"NATS server {where}: {denied[0]}") from error
             raise LogUnavailable(
                 f"no NATS server at {where} after {timeout_s:g} s"
                 f" ({type(reason).__name__}: {reason}): start one, or correct --nats-url"
             ) from error
         finally:
+            opening.cancel()
             ending.cancel()
 
     async def _connect(self, servers: ServerUrls, on_error: Callable[[Exception], Awaitable[None]]) -> None:
@@ -209,6 +228,7 @@ class Connection:
             reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # is used as a float
             ping_interval=5,
             max_outstanding_pings=2,
+            dont_randomize=True,  # so that the next one is another one; `connect` has mixed them
             error_cb=on_error,
             disconnected_cb=self._on_lost,
             reconnected_cb=self._on_reconnected,
@@ -225,7 +245,9 @@ class Connection:
             return
         denied = denial(error)
         expected = denied is None and isinstance(error, OSError | nats.errors.Error)
-        logger.log(DEBUG if expected else WARNING, "NATS client", error=denied or repr(error), connection=self.name)
+        is_news = not expected and denied != self._denied
+        self._denied = denied or self._denied
+        logger.log(WARNING if is_news else DEBUG, "NATS client", error=denied or repr(error), connection=self.name)
 
     def _forbid(self, subject: str) -> bool:
         """Whether it was a request that waits: it need wait no longer."""
@@ -236,12 +258,21 @@ class Connection:
                 self._waiting[reply].set_exception(Forbidden(as_sent.decode(), self.user))
         return bool(found)
 
+    async def _leave_if_silent(self) -> None:
+        """Goes to another server of the cluster, if there is one and this one has said nothing for long."""
+        is_silent = time.monotonic() - self._answered_at > SILENCE_S
+        if is_silent and self.client.is_connected and len(self.client.servers) > 1:
+            logger.warning("the server is silent: trying another", server=self.address, connection=self.name)
+            self._answered_at = time.monotonic()
+            await self.client.force_reconnect()
+
     async def _on_lost(self) -> None:
         if not self.client.is_closed:
             logger.warning("lost the connection to NATS", server=self.address, connection=self.name)
         self._lose(NoAnswer(f"lost the connection to {self.address}"))
 
     async def _on_reconnected(self) -> None:
+        self._denied = None
         logger.info("connected to NATS again", server=self.address, connection=self.name)
 
     def _lose(self, reason: NoAnswer) -> None:
@@ -272,6 +303,7 @@ async def connect(url: str, name: str, *, timeout_s: float = 10.0) -> Connection
         LogUnavailable: none answers in time.
     """
     servers = server_urls.parse(url)
+    random.shuffle(servers.urls)
     connection = Connection(url, name, servers.user)
     await connection._open(servers, timeout_s)
     return connection
