@@ -10,8 +10,9 @@ account, where no stream listens.
 |-------------|-------------------------------------------------------------------------------------------------|
 | `operator`  | people and their commands: everything; the streams live in this account                         |
 | `scheduler` | discovery, conductor, scoring, signing, anchoring, webhooks; creates the streams                |
-| `worker`    | executors: take episode tasks, append outcomes and failed attempts, keep recordings             |
-| `verifier`  | takes checks, appends what came out                                                             |
+| `worker`    | executors: take episode tasks, append outcomes and failed attempts, keep recordings and the     |
+|             | tasks that they could not take                                                                  |
+| `verifier`  | takes checks, appends what came out; dead letters likewise                                      |
 | `projector` | reads the log                                                                                   |
 | `api`       | reads the log and recordings, remembers signed requests, asks for live progress                 |
 
@@ -35,6 +36,9 @@ HOME = "KINITRO"
 
 REQUESTS = "KINITRO_REQUESTS"
 """The stream of signed requests, which the API keeps (`api/replays.py`)."""
+
+DEAD_LETTERS = "KINITRO_DEAD_LETTERS"
+"""The stream of tasks that nobody could take: who drops one keeps it there first, under `dead.` and its subject."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ ATTEMPTS = "evt.cycle.*.attempt.>"
 _LOOKS = _api(
     f"STREAM.INFO.{EVENTS}",
     f"STREAM.INFO.{TASKS}",
+    f"STREAM.INFO.{DEAD_LETTERS}",
     f"STREAM.MSG.GET.{EVENTS}",
     f"CONSUMER.INFO.{TASKS}.{WORKERS}",
     f"CONSUMER.INFO.{TASKS}.{VERIFIERS}",
@@ -71,8 +76,8 @@ _READS = _api(f"CONSUMER.CREATE.{EVENTS}.>", f"CONSUMER.DELETE.{EVENTS}.*")
 _READS_BY = _api(f"CONSUMER.MSG.NEXT.{EVENTS}.*")
 
 
-def _takes(durable: str) -> tuple[str, ...]:
-    return (f"$JS.ACK.{TASKS}.{durable}.>",)
+def _takes(durable: str, tasks: str) -> tuple[str, ...]:
+    return (f"$JS.ACK.{TASKS}.{durable}.>", f"dead.{tasks}", *_api(f"STREAM.MSG.GET.{DEAD_LETTERS}"))
 
 
 ROLES: dict[str, Rights] = {
@@ -99,7 +104,7 @@ ROLES: dict[str, Rights] = {
             *_LOOKS,
             *_READS,
             *_api(
-                *(f"STREAM.CREATE.{name}" for name in (EVENTS, TASKS, TRACES, REQUESTS)),
+                *(f"STREAM.CREATE.{name}" for name in (EVENTS, TASKS, TRACES, REQUESTS, DEAD_LETTERS)),
                 *(f"STREAM.INFO.{name}" for name in (TRACES, REQUESTS)),
                 f"STREAM.PURGE.{TASKS}",
                 f"STREAM.MSG.GET.{TASKS}",
@@ -117,7 +122,7 @@ ROLES: dict[str, Rights] = {
             "trace.>",
             *_LOOKS,
             *_api(f"STREAM.INFO.{TRACES}"),
-            *_takes(WORKERS),
+            *_takes(WORKERS, subjects.EPISODE_TASKS),
         ),
         pulls=_api(f"CONSUMER.MSG.NEXT.{TASKS}.{WORKERS}"),
         tells=(LIVE_STEPS,),
@@ -129,7 +134,7 @@ ROLES: dict[str, Rights] = {
             *_LOOKS,
             *_READS,
             *_api(f"STREAM.INFO.{TRACES}", f"STREAM.MSG.GET.{TRACES}"),
-            *_takes(VERIFIERS),
+            *_takes(VERIFIERS, subjects.CHECK_TASKS),
         ),
         pulls=(*_READS_BY, *_api(f"CONSUMER.MSG.NEXT.{TASKS}.{VERIFIERS}")),
     ),

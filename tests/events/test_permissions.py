@@ -46,16 +46,18 @@ STORED = {
     "check task": "task.check.1.7",
     "trace": f"trace.1.{EPISODE}.1.digest",
     "request": "request.somebody.1",
+    "dead episode": f"dead.task.episode.1.{EPISODE}",
+    "dead check": "dead.task.check.1.7",
 }
-EVENTS_AND_TASKS = set(STORED) - {"trace", "request"}
+EVENTS_AND_TASKS = set(STORED) - {"trace", "request", "dead episode", "dead check"}
 MAY_STORE = {
     "scheduler": EVENTS_AND_TASKS,
-    "worker": {"outcome", "attempt", "trace"},
-    "verifier": {"verification"},
+    "worker": {"outcome", "attempt", "trace", "dead episode"},
+    "verifier": {"verification", "dead check"},
     "projector": set(),
     "api": {"request"},
 }
-STREAMS = ("KINITRO_EVENTS", "KINITRO_TASKS", "KINITRO_TRACES", "KINITRO_REQUESTS")
+STREAMS = ("KINITRO_EVENTS", "KINITRO_TASKS", "KINITRO_TRACES", "KINITRO_REQUESTS", "KINITRO_DEAD_LETTERS")
 DESTRUCTIVE = (
     "STREAM.DELETE.{}",
     "STREAM.UPDATE.{}",
@@ -169,7 +171,8 @@ async def _ask_for_answers_to(connection: Connection, rights: Rights, targets: I
 
 
 async def _stored(operator: Connection) -> set[str]:
-    streams = [await operator.api(f"STREAM.INFO.{it}", {"subjects_filter": ">"}) for it in STREAMS]
+    names = (await operator.api("STREAM.NAMES"))["streams"]
+    streams = [await operator.api(f"STREAM.INFO.{it}", {"subjects_filter": ">"}) for it in names]
     return {subject for info in streams for subject in info["state"].get("subjects") or {}}
 
 
