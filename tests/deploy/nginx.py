@@ -89,8 +89,10 @@ class Nginx:
         path = self.directory / "log"
         return path.read_text() if path.exists() else ""
 
-    async def start(self) -> None:
+    def start(self) -> None:
         self._process = subprocess.Popen(self._command)
+
+    async def at_work(self) -> None:
         await eventually(lambda: "start worker process" in self.log or self._process_ended())
 
     def _process_ended(self) -> bool:
@@ -118,7 +120,8 @@ async def nginx(directory: Path, copies: tuple[int, int]) -> AsyncIterator[Nginx
         pytest.skip("nginx is not installed (Debian: nginx-light)")
     server = Nginx(directory, copies)
     try:
-        await server.start()
+        server.start()
+        await server.at_work()
         yield server
     finally:
         server.stop()
