@@ -18,6 +18,7 @@ from tests.fixtures.docker_engine import Engine
 
 PROJECT = "kinitro"
 COMMAND_S = 180
+PUBLISHED = "http://127.0.0.1:8000"
 ROLES = ("projector", "api", "scheduler", "executor")
 SERVERS = ("nats", "postgres", "nginx")
 
@@ -120,8 +121,7 @@ class Composed:
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body of what the machine's clients are answered at the published port; 0 when by nobody."""
         done = subprocess.run(
-            ["nsenter", "--target", str(self.engine.pid), "--net", sys.executable, "-c", GET]
-            + [f"http://127.0.0.1:8000{path}"],
+            ["nsenter", "--target", str(self.engine.pid), "--net", sys.executable, "-c", GET, f"{PUBLISHED}{path}"],
             capture_output=True,
             timeout=COMMAND_S,
         )
@@ -157,11 +157,12 @@ def composed(engine: Engine, directory: Path, *, mounted: tuple[str, ...] = (*SE
 
 def _override(mounted: tuple[str, ...]) -> dict[str, Any]:
     """What a test changes: where files are, how often health is looked at, and a miner's policy beside all that."""
-    often: dict[str, Any] = {"healthcheck": {"interval": "1s"}}
+    often: dict[str, Any] = {"healthcheck": {"interval": "2s"}}
     services = {name: often | ({"volumes": MOUNTS} if name in mounted else {}) for name in (*SERVERS, *ROLES)}
     services["postgres"] = services["postgres"] | {"stop_signal": "SIGINT"}  # as its image has it; an import cannot
     policy = {
         "image": "kinitro:local",
+        "stop_grace_period": "1s",
         "command": ["policy", "serve", "expert", "--host", "0.0.0.0", "--port", "9000"],
         **({"volumes": MOUNTS} if "executor" in mounted else {}),
     }

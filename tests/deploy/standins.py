@@ -51,7 +51,10 @@ fi
 exec postgres -k /tmp -c "listen_addresses=*"
 """
 
-USERS = "root:x:0:0::/:/bin/sh\npostgres:x:70:70::/:/bin/sh\nnginx:x:101:101::/:/bin/sh\nkinitro:x:10001:10001::/data:/bin/sh\n"
+USERS = "".join(
+    f"{name}:x:{number}:{number}::/data:/bin/sh\n"
+    for name, number in (("root", 0), ("postgres", 70), ("nginx", 101), ("kinitro", 10001))
+)
 
 
 class StandIn(NamedTuple):

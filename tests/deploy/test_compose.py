@@ -38,7 +38,7 @@ def own_engine() -> Iterator[Engine]:
 @pytest.fixture
 def backend(own_engine: Engine, tmp_path: Path) -> Iterator[Composed]:
     standins.make(own_engine, *standins.SERVERS)
-    mounted = SERVERS
+    mounted: tuple[str, ...] = SERVERS
     if LONG:
         debian_image(own_engine, "python:3.12-slim-bookworm")
         own_engine.command("build", "--tag", "kinitro:local", str(standins.ROOT))
