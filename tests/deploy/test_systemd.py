@@ -1,4 +1,4 @@
-"""The units that we ship: systemd accepts them, our command line accepts what they start, workers have time to end."""
+"""The units that we ship: systemd accepts them, our command line accepts what they start, workers have time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 import kinitro
 from consumers.simulation.executor import DRAIN_S
