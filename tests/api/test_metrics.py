@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -42,6 +44,10 @@ async def test_it_tells_what_the_log_says(api: Api, read_side: Written) -> None:
     assert value(found, "kinitro_eval_cycles_total", end="sealed") == 1
     assert value(found, "kinitro_eval_cycles_total", end="abandoned") == 0
     assert value(found, "kinitro_eval_cycle_running") == 2
+    status = (await api.get("/v1/cycles/2")).json
+    planned_at = datetime.fromisoformat(status["planned_at"]).timestamp()
+    assert value(found, "kinitro_eval_last_plan_timestamp_seconds") == planned_at
+    assert value(found, "kinitro_eval_interval_seconds") == 3600
     assert value(found, "kinitro_eval_duration_seconds_count", end="sealed") == 1
     assert value(found, "kinitro_eval_duration_seconds_bucket", end="sealed", le="+Inf") == 1
     outcomes = ("completed", "forfeited", "abandoned")
