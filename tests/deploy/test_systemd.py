@@ -16,7 +16,7 @@ import yaml  # type: ignore[import-untyped]
 
 import kinitro
 from consumers.simulation.executor import DRAIN_S
-from tests.cli.test_options import example
+from tests.cli.test_options import ONLY_FOR_CONTAINERS, example
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "deploy/systemd"
@@ -25,8 +25,9 @@ UNITS = tuple(path.name.replace("@", "@8000") for path in sorted(SHIPPED.glob("*
 ROLES = tuple(name for name in UNITS if name != "kinitro-nats.service")
 EXPOSURE_MAX = 20
 """In tenths, of 100 without any hardening."""
-EXPOSURE_OF_EXECUTOR_MAX = 50
-"""Its sandbox makes namespaces and mounts."""
+EXPOSURE_WITH_SANDBOX_MAX = 50
+WITH_SANDBOX = {"kinitro-executor.service", "kinitro-verifier.service"}
+"""It makes namespaces and mounts."""
 NOT_OPTIONS = {"HOME", "MUJOCO_GL", "PYTHONUNBUFFERED"}
 
 
@@ -64,15 +65,13 @@ def test_systemd_accepts_it(units: Path, unit: str) -> None:
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_it_may_do_little_else(units: Path, unit: str) -> None:
-    worst = EXPOSURE_OF_EXECUTOR_MAX if unit == "kinitro-executor.service" else EXPOSURE_MAX
+    worst = EXPOSURE_WITH_SANDBOX_MAX if unit in WITH_SANDBOX else EXPOSURE_MAX
     done = analyze(units, "security", "--offline=true", f"--threshold={worst}", str(units / unit))
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
-def test_only_the_executor_may_make_namespaces(units: Path) -> None:
-    assert {unit for unit in UNITS if not is_set(units, unit, "RestrictNamespaces_user")} == {
-        "kinitro-executor.service"
-    }
+def test_only_who_has_a_sandbox_may_make_namespaces(units: Path) -> None:
+    assert {unit for unit in UNITS if not is_set(units, unit, "RestrictNamespaces_user")} == WITH_SANDBOX
 
 
 def is_set(units: Path, unit: str, name: str) -> bool:
@@ -106,4 +105,4 @@ def test_workers_have_the_time_that_they_need_to_end() -> None:
 def test_compose_sets_no_variable_that_nobody_reads() -> None:
     composed = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     names = {name for service in composed["services"].values() for name in service.get("environment", {})}
-    assert {name for name in names if name.startswith("KINITRO")} <= example().keys()
+    assert {name for name in names if name.startswith("KINITRO")} <= example().keys() | ONLY_FOR_CONTAINERS
