@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import Resources
 from api.problems import Problem
+from events.dead_letters import ABOUT_DEAD_LETTERS, DeadLetterError, DeadLetters
 from events.jetstream_queue import JetStreamQueue
 from events.log import LogError
 from events.metrics import new_registry
@@ -69,6 +70,7 @@ class ApiMetrics(Collector):
         self._interval_s: float | None = None
         self._log_sequence: int | None = None
         self._queued: int | None = None
+        self._dead: int | None = None
         self._looked_s: float | None = None
         self._looking = asyncio.Lock()
         self._registry.register(self)
@@ -94,11 +96,14 @@ class ApiMetrics(Collector):
         if self._interval_s is not None:
             about = "From plan to plan, as this API was told; the scheduler has to be told the same."
             yield GaugeMetricFamily("kinitro_eval_interval_seconds", about, value=self._interval_s)
+        if self._dead is not None:
+            yield GaugeMetricFamily("kinitro_dead_letters", ABOUT_DEAD_LETTERS, value=self._dead)
         if self._facts is not None:
             yield from _of_facts(self._facts)
 
     async def _look(self, resources: Resources) -> None:
         self._log_sequence, self._queued = await _log_sequence(resources), await _queued(resources)
+        self._dead = await _dead_letters(resources)
         end, self._interval_s = self._log_sequence, resources.settings.eval_interval_s
         try:
             self._facts = await resources.models.ask(lambda connection: _facts(connection, end))
@@ -117,6 +122,13 @@ async def _queued(resources: Resources) -> int | None:
     try:
         return await JetStreamQueue(resources.log.connected(), patience_s=QUEUE_S).pending()
     except (LogError, QueueError):
+        return None
+
+
+async def _dead_letters(resources: Resources) -> int | None:
+    try:
+        return await DeadLetters(resources.log.connected(), patience_s=QUEUE_S).count()
+    except (LogError, DeadLetterError):
         return None
 
 

@@ -21,7 +21,7 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.security import NatsSecurity
 from nats.js.api import ConsumerConfig
 
-from consumers.work import Answer, work_on
+from consumers.work import Answer, Burial, work_on
 from events import server_urls
 from events.connection import denial
 from events.log import LogUnavailable
@@ -107,6 +107,7 @@ class Intake:
         self._slots = slots
         self._lease_s = float(consumer.ack_wait)
         self._working: set[asyncio.Task[Any]] = set()
+        self._burial: Burial | None = None
         self._pauses = 0
         self._empty = 0
         self._reconnects = 0
@@ -120,11 +121,14 @@ class Intake:
             title=title,
         )
 
-    async def run(self, handle: Handle, stop: asyncio.Event, *, grace_s: float) -> None:
+    async def run(self, handle: Handle, stop: asyncio.Event, *, grace_s: float, burial: Burial | None = None) -> None:
         """Works until `stop`, then lets what is running end within `grace_s`, and hands back the rest.
+
+        `burial`: where messages are kept that the handler drops; without it they are gone.
 
         What the handler raises ends this at once, and is raised here.
         """
+        self._burial = burial
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stopping.done():
@@ -139,7 +143,8 @@ class Intake:
         if len(self._working) >= self._slots:
             await asyncio.wait({*self._working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         elif message := await self._pull():
-            self._working.add(asyncio.create_task(work_on(message, handle, lease_s=self._lease_s)))
+            work = work_on(message, handle, lease_s=self._lease_s, burial=self._burial)
+            self._working.add(asyncio.create_task(work))
         self._collect()
 
     async def _pull(self) -> NatsMessage | None:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 from events import live, subjects
 from events.connection import API, LOCAL_API
-from events.streams import EVENTS, TASKS, TRACES, VERIFIERS, WORKERS
+from events.streams import DEAD_LETTERS, EVENTS, TASKS, TRACES, VERIFIERS, WORKERS
 
 OPERATOR = "operator"
 HOME = "KINITRO"
@@ -36,9 +36,6 @@ HOME = "KINITRO"
 
 REQUESTS = "KINITRO_REQUESTS"
 """The stream of signed requests, which the API keeps (`api/replays.py`)."""
-
-DEAD_LETTERS = "KINITRO_DEAD_LETTERS"
-"""The stream of tasks that nobody could take: who drops one keeps it there first, under `dead.` and its subject."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ _READS_BY = _api(f"CONSUMER.MSG.NEXT.{EVENTS}.*")
 
 
 def _takes(durable: str, tasks: str) -> tuple[str, ...]:
-    return (f"$JS.ACK.{TASKS}.{durable}.>", f"dead.{tasks}", *_api(f"STREAM.MSG.GET.{DEAD_LETTERS}"))
+    return (f"$JS.ACK.{TASKS}.{durable}.>", f"{subjects.DEAD}{tasks}", *_api(f"STREAM.MSG.GET.{DEAD_LETTERS}"))
 
 
 ROLES: dict[str, Rights] = {

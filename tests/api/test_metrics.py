@@ -56,7 +56,7 @@ async def test_it_tells_what_the_log_says(api: Api, read_side: Written) -> None:
     assert value(found, "kinitro_miners_active") == len(MINERS)
     assert value(found, "kinitro_projection_lag_events", projection="cycles") == 0
     assert value(found, "kinitro_up", part="database") == value(found, "kinitro_up", part="log") == 1
-    assert value(found, "kinitro_queue_depth") == 0
+    assert value(found, "kinitro_queue_depth") == value(found, "kinitro_dead_letters") == 0
 
 
 async def test_it_tells_the_same_after_a_restart(
