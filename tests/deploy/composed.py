@@ -17,7 +17,7 @@ from tests.eventually import eventually
 from tests.fixtures.docker_engine import Engine
 
 PROJECT = "kinitro"
-COMMAND_S = 180
+COMMAND_S = 300
 PUBLISHED = "http://127.0.0.1:8000"
 ROLES = ("projector", "api", "scheduler", "executor")
 SERVERS = ("nats", "postgres", "nginx")
@@ -130,7 +130,7 @@ class Composed:
         status, _, body = done.stdout.partition(b" ")
         return int(status), body
 
-    async def answers(self, path: str, timeout_s: float = 90) -> bytes:
+    async def answers(self, path: str, timeout_s: float = 240) -> bytes:
         """The body, once it is there."""
         got: list[tuple[int, bytes]] = []
 

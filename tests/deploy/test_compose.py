@@ -52,10 +52,10 @@ def backend(own_engine: Engine, tmp_path: Path) -> Iterator[Composed]:
         yield running
 
 
-@pytest.mark.timeout(1800 if LONG else 300)
+@pytest.mark.timeout(1800 if LONG else 600)
 async def test_the_file_runs_a_cycle_and_keeps_it(backend: Composed) -> None:
     backend.command("up", "--detach", "--no-build", "--scale", "api=2", "--scale", "executor=2")
-    await eventually(backend.are_healthy, 120)
+    await eventually(backend.are_healthy, 240)
     assert [len(backend.of(role)) for role in ROLES] == [1, 2, 1, 2]
     weights = await backend.answers(WEIGHTS)
     assert json.loads(weights)["cycle_id"] == 1
