@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from consumers.verification.sandbox.docker import IMAGE, IMAGE_COMMAND, engine_at, probe_docker
+from consumers.verification.sandbox.docker import IMAGE, IMAGE_COMMAND, probe_docker
 from consumers.verification.sandbox.owners import LABEL, VERSION, Owner, is_orphan, labels_of, ourselves
 from consumers.verification.sandbox.protocol import Answered, Limits, NoSandbox, Question, Sandbox, SandboxFailed
+from sim.runtime.docker import engine_at
 from tests.consumers.verification.conftest import ACT, HONEST, RESET, Docker, Repository, sandbox_engine
 from tests.consumers.verification.test_endings import USER, line_of, program
 from tests.eventually import eventually
