@@ -104,10 +104,15 @@ def executor(
             program = (sys.executable, sys.argv[0])
             names, asked = names_of(settings.workers or os.cpu_count() or 1), metrics.metrics_port is not None
             if containers.runtime is Runtime.DOCKER:
-                variables = environment(
-                    at, replace(settings, workers=None), tracing, process
-                )  # their number is no difference
-                chosen = ContainerSettings(code.engine(), containers.eval_image, limits, context.obj.home, variables)
+                alike = replace(settings, workers=None)  # their number is no difference between containers
+                chosen = ContainerSettings(
+                    code.engine(),
+                    containers.eval_image,
+                    limits,
+                    context.obj.home,
+                    environment(at, alike, tracing, process),
+                    files=() if log.nats_ca is None else (log.nats_ca.absolute(),),
+                )
                 workers = in_containers(chosen, names, metrics=asked)
             else:
                 workers = processes((*program, "worker"), names, metrics=asked)

@@ -56,6 +56,8 @@ class ContainerSettings:
     home: Path
     environment: Mapping[str, str]
     """What a worker goes by, as variables."""
+    files: tuple[Path, ...] = ()
+    """Which files those name."""
 
 
 @asynccontextmanager
@@ -80,7 +82,7 @@ async def in_containers(
             for number, name in enumerate(names, start=1):
                 shared = _shared(directory, number, place) if metrics else None
                 sockets[name] = _directory_of(directory, number) / Path(SOCKET).name
-                wanted.append(_wanted(settings.environment, number, name, shared))
+                wanted.append(_wanted(settings, number, name, shared))
             async with containers_of(engine, settings.engine, place) as containers:
                 try:
                     await containers.take_over(wanted)
@@ -103,12 +105,13 @@ async def _place(engine: Docker, settings: ContainerSettings, owner: str) -> Pla
     return Place(owner, image["Id"], user, group, settings.limits, max(1, int(information["NCPU"])))
 
 
-def _wanted(environment: Mapping[str, str], number: int, name: str, shared: Path | None) -> Wanted:
+def _wanted(settings: ContainerSettings, number: int, name: str, shared: Path | None) -> Wanted:
     return Wanted(
         f"worker {number}",
         ("worker", "--name", name, "--metrics-socket", SOCKET),
-        {**environment, **PROCESS_ENVIRONMENT, "KINITRO_HOME": f"{SCRATCH}/kinitro", "HOME": SCRATCH},
+        {**settings.environment, **PROCESS_ENVIRONMENT, "KINITRO_HOME": f"{SCRATCH}/kinitro", "HOME": SCRATCH},
         shared,
+        settings.files,
         PROBE,
     )
 

@@ -64,6 +64,8 @@ class Wanted:
     environment: Mapping[str, str]
     shared: Path | None = None
     """Directory of ours that is `SHARED` inside."""
+    files: tuple[Path, ...] = ()
+    """Absolute paths of ours, of what its settings name: there inside as well, and not to be written."""
     probe: Probe | None = None
 
 
@@ -122,7 +124,10 @@ def _host(place: Place, wanted: Wanted) -> dict[str, Any]:
         "SecurityOpt": ["no-new-privileges"],
         "ReadonlyRootfs": True,
         "Tmpfs": tmpfs,
-        "Mounts": [] if wanted.shared is None else [_bound(wanted.shared)],
+        "Mounts": [
+            *([] if wanted.shared is None else [_bound(wanted.shared, SHARED, read_only=False)]),
+            *(_bound(file, str(file), read_only=True) for file in wanted.files),
+        ],
         "Memory": limits.memory_bytes,
         "MemorySwap": limits.memory_bytes,
         "NanoCpus": int(min(limits.cpus, place.cores) * S),
@@ -144,8 +149,8 @@ def _health(probe: Probe | None) -> dict[str, Any]:
     }
 
 
-def _bound(directory: Path) -> dict[str, Any]:
-    return {"Type": "bind", "Source": str(directory), "Target": SHARED, "ReadOnly": False}
+def _bound(ours: Path, inside: str, *, read_only: bool) -> dict[str, Any]:
+    return {"Type": "bind", "Source": str(ours), "Target": inside, "ReadOnly": read_only}
 
 
 def _digest(body: Mapping[str, Any]) -> str:

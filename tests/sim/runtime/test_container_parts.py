@@ -114,6 +114,13 @@ def test_a_machine_with_fewer_cores_gives_those_it_has() -> None:
     assert host["NanoCpus"] == 1_000_000_000
 
 
+def test_files_that_settings_name_can_be_read_inside_and_not_written() -> None:
+    body = configuration(PLACE, replace(WANTED, files=(Path("/etc/kinitro/ca.pem"),)))
+    assert body["HostConfig"]["Mounts"] == [
+        {"Type": "bind", "Source": "/etc/kinitro/ca.pem", "Target": "/etc/kinitro/ca.pem", "ReadOnly": True}
+    ]
+
+
 def test_sockets_are_shared_where_somebody_asks() -> None:
     host = configuration(PLACE, replace(WANTED, shared=Path("/home/1")))["HostConfig"]
     assert [(mount["Source"], mount["Target"]) for mount in host["Mounts"]] == [("/home/1", "/run/kinitro")]
