@@ -9,6 +9,7 @@ EngineUnusable    no engine, no permission, no image, or an image of other sourc
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from aiodocker import Docker
 
 from consumers.simulation.executor import DRAIN_S, Workers
+from consumers.simulation.worker_metrics import ANSWER_S
 from events.cli import Misused
 from sim.runtime import sources
 from sim.runtime.container_configuration import SCRATCH, SHARED, Place, Probe, Wanted
@@ -88,7 +90,8 @@ async def in_containers(
                     await containers.take_over(wanted)
                 except TROUBLES as error:
                     raise EngineUnusable(f"the Docker engine at {settings.engine}: {told(error)}") from error
-                yield Workers([_child(containers, each) for each in wanted], sockets)
+                children = [_child(containers, each) for each in wanted]
+                yield Workers(children, sockets, lambda: _answers(engine, settings.engine))
 
 
 async def _place(engine: Docker, settings: ContainerSettings, owner: str) -> Place:
@@ -103,6 +106,15 @@ async def _place(engine: Docker, settings: ContainerSettings, owner: str) -> Pla
         )
     user, group = (os.getuid(), os.getgid()) if os.getuid() else (USER, USER)
     return Place(owner, image["Id"], user, group, settings.limits, max(1, int(information["NCPU"])))
+
+
+async def _answers(engine: Docker, url: str) -> bool:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await answering(engine, url)
+    except (EngineUnusable, TimeoutError):
+        return False
+    return True
 
 
 def _wanted(settings: ContainerSettings, number: int, name: str, shared: Path | None) -> Wanted:

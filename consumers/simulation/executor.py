@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ class Workers:
     children: Sequence[Child]
     sockets: Mapping[str, Path]
     """Worker -> where it tells its metrics, if it was told to."""
+    engine_answers: Callable[[], Awaitable[bool]] | None = None
+    """Asks whether the engine is there that runs them; None where none does."""
 
 
 async def run_executor(
@@ -48,7 +50,7 @@ async def run_executor(
         MetricsUnavailable: the port for metrics is in use.
         What `workers` raises: they cannot run here.
     """
-    async with workers as those, _serving(those.sockets, metrics or MetricsOptions()), Supervisor() as supervisor:
+    async with workers as those, _serving(those, metrics or MetricsOptions()), Supervisor() as supervisor:
         try:
             for child in those.children:
                 await supervisor.start(child)
@@ -80,10 +82,10 @@ async def processes(command: Sequence[str], names: Sequence[str], *, metrics: bo
 
 
 @asynccontextmanager
-async def _serving(sockets: Mapping[str, Path], where: MetricsOptions) -> AsyncIterator[None]:
+async def _serving(those: Workers, where: MetricsOptions) -> AsyncIterator[None]:
     """All workers' metrics on one port, if anybody is to ask there."""
     registry = new_registry()
-    workers = WorkersMetrics(sockets, registry)
+    workers = WorkersMetrics(those.sockets, registry, those.engine_answers)
     async with serving_metrics(registry, where.metrics_host, where.metrics_port, workers.refresh):
         yield
 

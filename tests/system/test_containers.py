@@ -83,7 +83,7 @@ async def test_workers_in_containers_do_episodes_and_leave_nothing(
         async def done() -> bool:
             return await JetStreamQueue(connection).pending() == 0
 
-        await eventually(done)
+        await eventually(done, 180)
         await eventually(lambda: running.output.count('"worker started"') == 2)
         await eventually(lambda: _both_up(port))
         inside = [it["State"] for it in (await workers.of(tmp_path)).values()]
@@ -103,7 +103,8 @@ async def _both_up(port: int) -> bool:
     writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
     said = (await reader.read(1_000_000)).decode()
     writer.close()
-    return sum(line.startswith("kinitro_worker_up{") and line.endswith(" 1.0") for line in said.splitlines()) == 2
+    up = sum(line.startswith("kinitro_worker_up{") and line.endswith(" 1.0") for line in said.splitlines())
+    return up == 2 and "kinitro_engine_up 1.0" in said
 
 
 async def test_a_container_that_is_killed_is_started_again(
