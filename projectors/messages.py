@@ -46,7 +46,13 @@ Folded = dict[str, Remainder | None]
 
 
 def send(outgoing: asyncio.StreamWriter, message: object) -> None:
-    """Does not wait: `drain` does."""
+    """Does not wait: `drain` does.
+
+    Raises:
+        BrokenPipeError: the other end is closed.
+    """
+    if outgoing.is_closing():
+        raise BrokenPipeError("nobody listens any more")
     tail: list[bytes] = []
     if isinstance(message, Rows):
         tail = [*message.packed.values()]
