@@ -1,8 +1,12 @@
-"""Building by several processes gives what one gives; where it cannot, nothing is lost but time."""
+"""Building by several processes gives what one gives; where it cannot, nothing is lost but time.
+
+`KINITRO_TESTS_LONG=1` compares 20 random logs instead of 2.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 import pytest
@@ -24,6 +28,8 @@ from projectors.weights.project import PROJECTION as WEIGHTS
 from tests.controls.random_logs import random_log
 from tests.fixtures.projecting import project, projected
 from tests.projectors.dumps import dump, rows
+
+SEEDS = range(21, 41 if os.environ.get("KINITRO_TESTS_LONG") == "1" else 23)
 
 
 def folders(url: str) -> Folders:
@@ -50,12 +56,13 @@ async def spoilt(log: JetStreamLog, drafts: Sequence[Draft]) -> None:
     await log.append(drafts[50:])
 
 
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_several_processes_write_the_rows_and_keys_that_one_writes(
-    event_log: JetStreamLog, engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+    event_log: JetStreamLog, engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr("projectors.bulk.STRETCH_EVENTS", 7)
     monkeypatch.setattr("projectors.bulk.FLUSH_STRETCHES", 3)
-    drafts = random_log(21)
+    drafts = random_log(seed)
     await event_log.append(drafts)
     await project(event_log, engine, database_url)
     before, keys_before = await dump(engine), await keys(engine)
