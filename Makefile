@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check format lock bench clean
+.PHONY: help demo test faults check format lock bench clean
 help:      ## show this list
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
@@ -14,8 +14,12 @@ demo: $(READY)      ## run a real evaluation cycle and keep the API up
 	@$(BIN)/kinitro demo
 
 test: $(READY)      ## run all tests
-	$(BIN)/python -m pytest -n auto --ignore=tests/system
+	$(BIN)/python -m pytest -n auto --ignore=tests/system --ignore=tests/faults
 	$(BIN)/python -m pytest tests/system
+	@$(MAKE) --no-print-directory faults
+
+faults: $(READY)      ## hit a running cycle with every fault; LONG=1 all of them at full length, SEED=7 other moments
+	KINITRO_TESTS_LONG=$(LONG) KINITRO_FAULTS_SEED=$(or $(SEED),8) $(BIN)/python -m pytest -n 3 --dist=worksteal tests/faults
 
 check: $(READY)      ## formatting, lint, types, import direction, packaging
 	$(BIN)/ruff format --check .
@@ -28,7 +32,7 @@ format: $(READY)      ## write the code the one way
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)      ## measure, as ratios against a limit of the same run
-	@for name in log rebuild scoring weights_endpoint watching episodes cameras http_policies scaling endurance audit audit_cycle export stream; do $(BIN)/python -m tests.bench.$$name || exit 1; done
+	@for name in log rebuild scoring weights_endpoint watching episodes cameras http_policies scaling endurance audit audit_cycle export stream planning; do $(BIN)/python -m tests.bench.$$name || exit 1; done
 
 lock: $(READY)      ## pin every dependency anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
+import time
 from collections.abc import Callable, Mapping
 from logging import DEBUG, WARNING
 from types import TracebackType
@@ -29,6 +31,10 @@ TRY_S = 3.0
 """How long one request may take before it counts as unanswered."""
 
 RECONNECT_PAUSE_S = 0.25
+
+SILENCE_S = 5.0
+"""A server of a cluster that has answered nothing for so long is left for another one: it may be cut off from its
+peers, and then it takes connections and knows nothing."""
 
 SCHEMES = ("nats", "tls", "ws", "wss")
 """What the URL of a server may begin with."""
@@ -70,6 +76,7 @@ class Connection:
         self._address = "the NATS server"
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
         self._asked = 0
+        self._answered_at = time.monotonic()
 
     @property
     def payload_max(self) -> int:
@@ -87,11 +94,17 @@ class Connection:
         try:
             async with asyncio.timeout(timeout_s):
                 await self.send(build(reply))
-                return parse(await answer)
+                document = parse(await answer)
         except TimeoutError:
+            await self._leave_if_silent()
             raise NoAnswer(f"no answer from {self.address} in {timeout_s:g} s") from None
+        except NoAnswer:
+            await self._leave_if_silent()
+            raise
         finally:
             self.forget(reply)
+        self._answered_at = time.monotonic()
+        return document
 
     async def api(self, call: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Calls JetStream's API: `STREAM.INFO.KINITRO_EVENTS`, for example.
@@ -168,6 +181,7 @@ class Connection:
                     reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # is used as a float
                     ping_interval=5,
                     max_outstanding_pings=2,
+                    dont_randomize=True,  # so that the next one is another one; `connect` has mixed them
                     error_cb=on_error,
                     disconnected_cb=self._on_lost,
                     reconnected_cb=self._on_reconnected,
@@ -183,6 +197,14 @@ class Connection:
                 f"no NATS server at {', '.join(map(_without_credentials, servers))} after {timeout_s:g} s"
                 f" ({type(reason).__name__}: {reason}): start one, or correct --nats-url"
             ) from error
+
+    async def _leave_if_silent(self) -> None:
+        """Goes to another server of the cluster, if there is one and this one has said nothing for long."""
+        is_silent = time.monotonic() - self._answered_at > SILENCE_S
+        if is_silent and self.client.is_connected and len(self.client.servers) > 1:
+            logger.warning("the server is silent: trying another", server=self.address, connection=self.name)
+            self._answered_at = time.monotonic()
+            await self.client.force_reconnect()
 
     async def _on_lost(self) -> None:
         if not self.client.is_closed:
@@ -221,6 +243,7 @@ async def connect(url: str, name: str, *, timeout_s: float = 10.0) -> Connection
     servers = [server.strip() for server in url.split(",")]
     for server in servers:
         _check_url(server)
+    random.shuffle(servers)
     connection = Connection(url, name)
     await connection._open(servers, timeout_s)
     return connection

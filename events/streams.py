@@ -1,11 +1,13 @@
 """The streams and the durables of workers and verifiers: how they are configured, and the check that they still are.
 
-| stream           | holds                     | kept                                                    |
-|------------------|---------------------------|---------------------------------------------------------|
-| `KINITRO_EVENTS` | the log                   | for ever: no deletes, no purges, no limits              |
-| `KINITRO_TASKS`  | episodes to be run, and   | until somebody has acknowledged; one task per episode   |
-|                  | miners to be checked      | and check                                               |
-| `KINITRO_TRACES` | recordings of episodes    | for some days, and no more than some bytes              |
+| stream                 | holds                     | kept                                                    |
+|------------------------|---------------------------|---------------------------------------------------------|
+| `KINITRO_EVENTS`       | the log                   | for ever: no deletes, no purges, no limits              |
+| `KINITRO_TASKS`        | episodes to be run, and   | until somebody has acknowledged; one task per episode   |
+|                        | miners to be checked      | and check                                               |
+| `KINITRO_DEAD_LETTERS` | tasks that nobody here    | for a month, and 10,000 of them at most; the newest of  |
+|                        | could take                | each task                                               |
+| `KINITRO_TRACES`       | recordings of episodes    | for some days, and no more than some bytes              |
 
 What is not listed here is left to the server; what is listed is compared with what the server does, at every start.
 The limits of `KINITRO_TRACES` alone are corrected instead: workers bring them, and the last that started is right.
@@ -27,6 +29,7 @@ from events.patience import Patience
 EVENTS = "KINITRO_EVENTS"
 TASKS = "KINITRO_TASKS"
 TRACES = "KINITRO_TRACES"
+DEAD_LETTERS = "KINITRO_DEAD_LETTERS"
 WORKERS = "workers"
 """The durable consumer of `TASKS` that all workers share: it has the episodes."""
 VERIFIERS = "verifiers"
@@ -42,6 +45,11 @@ TASKS_MAX = 2_000_000
 """256 miners x 50 environments x 50 episodes three times over."""
 
 TASK_BYTES_MAX = 65_536
+LETTERS_MAX = 10_000
+"""15 MB, at 1,500 bytes each. No limit in bytes: the server wants those free, and else there was no such stream."""
+LETTER_BYTES_MAX = 2 * TASK_BYTES_MAX
+"""A task in base64, and what is told about it."""
+LETTER_AGE_DAYS = 30
 TRACE_BYTES_MAX = 1_000_000
 """Of one recording: an episode of 500 steps has about 12,000 bytes. Any server takes this much in one message."""
 
@@ -115,6 +123,25 @@ def tasks_settings(replicas: int) -> Settings:
         "max_msg_size": TASK_BYTES_MAX,
         "duplicate_window": _ns(1.0),
         "allow_atomic": True,
+        **_NOTHING_ELSE,
+    }
+
+
+def dead_letters_settings(replicas: int) -> Settings:
+    """`KINITRO_DEAD_LETTERS`. A task that dies twice is one letter; the oldest make room for new ones."""
+    return {
+        "name": DEAD_LETTERS,
+        "subjects": ["dead.>"],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "old",
+        "max_msgs_per_subject": 1,
+        "max_msgs": LETTERS_MAX,
+        "max_bytes": -1,
+        "max_age": _ns(LETTER_AGE_DAYS * 86_400),
+        "max_msg_size": LETTER_BYTES_MAX,
+        "duplicate_window": _ns(1.0),
         **_NOTHING_ELSE,
     }
 
@@ -195,6 +222,7 @@ async def ensure_streams(
         try:
             await _ensure(connection, events_settings(replicas), {LOG_ID: str(uuid4())})
             await _ensure(connection, tasks_settings(replicas))
+            await _ensure(connection, dead_letters_settings(replicas))
             if traces is not None:
                 await _ensure_traces(connection, traces_settings(replicas, traces))
             await _ensure_durable(connection, workers_settings(ack_wait_s))

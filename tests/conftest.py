@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures.http",
     "tests.fixtures.chain",
     "tests.fixtures.owned",
+    "tests.fixtures.subnet",
 ]
 
 # How long an example takes says nothing here: the machine may be busy, and pytest's own time-out ends what hangs.

@@ -26,6 +26,7 @@ from consumers.webhooks.metrics import attempts
 from consumers.webhooks.options import WebhookOptions
 from events.cli import LogOptions, ProcessOptions, open_log, options, run, until
 from events.connection import Connection
+from events.dead_letters import DeadLetters
 from events.ids import CycleId
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
@@ -154,7 +155,8 @@ async def _watched(
     if where.metrics_port is None:
         yield ()
         return
-    numbers = SchedulerMetrics(JetStreamQueue(connection, patience_s=QUEUE_S), registry)
+    queue, letters = JetStreamQueue(connection, patience_s=QUEUE_S), DeadLetters(connection, patience_s=QUEUE_S)
+    numbers = SchedulerMetrics(queue, letters, registry)
     async with serving_metrics(registry, where.metrics_host, where.metrics_port, numbers.refresh):
         yield append_latency(registry), numbers.appended
 

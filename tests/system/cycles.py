@@ -112,23 +112,27 @@ async def plan_and_seed(home: Path, subnet: Subnet) -> None:
     """Writes the cycle's beginning into the log of a home on which nothing runs."""
     async with run_or_join("nats", EmbeddedNats(home), home) as url, await connect(url, "test") as connection:
         await ensure_streams(connection)
-        log = JetStreamLog(connection)
-        now, later = (_blocks(MOMENT + timedelta(seconds=seconds)) for seconds in (0, 2 * BLOCK_TIME_S))
-        await Discovery(RosterSource(subnet.roster, now), log).poll()
-        registry = Registry()
-        await registry.catch_up(log)
-        settings = Scheduling(
-            subnet.network, subnet.cycles, ScoringOptions(), home, versions(), subnet.verification
-        ).settings()
-        plan = plan_cycle(CYCLE, registry, settings, (await now.current()).number)
-        assert isinstance(plan, CyclePlanned), plan
-        block = await later.after(plan.block)
-        planned = begin(plan, source="/test", time=utc_now())
-        seeded = CycleSeeded(cycle=CYCLE, block=block.number, block_hash=block.hash)
-        await log.append([draft(planned)])
-        stored = await log.last(subjects.plan(CYCLE))
-        assert stored is not None
-        await log.append([draft(decode(stored).envelope.follow(seeded, source="/test", time=utc_now()))])
+        await write_beginning(JetStreamLog(connection), home, subnet)
+
+
+async def write_beginning(log: EventLog, home: Path, subnet: Subnet) -> None:
+    """Plan and seed of the cycle, and the miners before them, into an empty log."""
+    now, later = (_blocks(MOMENT + timedelta(seconds=seconds)) for seconds in (0, 2 * BLOCK_TIME_S))
+    await Discovery(RosterSource(subnet.roster, now), log).poll()
+    registry = Registry()
+    await registry.catch_up(log)
+    settings = Scheduling(
+        subnet.network, subnet.cycles, ScoringOptions(), home, versions(), subnet.verification
+    ).settings()
+    plan = plan_cycle(CYCLE, registry, settings, (await now.current()).number)
+    assert isinstance(plan, CyclePlanned), plan
+    block = await later.after(plan.block)
+    planned = begin(plan, source="/test", time=utc_now())
+    seeded = CycleSeeded(cycle=CYCLE, block=block.number, block_hash=block.hash)
+    await log.append([draft(planned)])
+    stored = await log.last(subjects.plan(CYCLE))
+    assert stored is not None
+    await log.append([draft(decode(stored).envelope.follow(seeded, source="/test", time=utc_now()))])
 
 
 def _blocks(moment: datetime) -> ClockBlocks:

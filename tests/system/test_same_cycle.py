@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.fixtures.subnet import run_undisturbed
 from tests.system.backends import new_home
-from tests.system.conftest import run_undisturbed
 from tests.system.cycles import Result, Subnet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]

@@ -1,0 +1,208 @@
+"""A backend whose every process the test holds in its own hand, in the middle of the one fixed cycle.
+
+async with stage(subnet) as it:
+    await it.under_way()
+    it.role("worker-1").kill()
+    await it.unharmed(undisturbed)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+
+from api.commands import ApiOptions
+from consumers.commands import ExecutorOptions
+from events import subjects
+from events.cli import LogOptions, environment
+from events.connection import connect
+from events.jetstream import JetStreamLog
+from events.streams import ensure_streams
+from projectors.commands import DatabaseOptions
+from projectors.database import create_database
+from tests.eventually import eventually
+from tests.faults.roles import Role
+from tests.faults.verdict import audited, outcomes_told
+from tests.faults.witness import Witness
+from tests.fixtures.http import Api
+from tests.fixtures.nats import NatsProcess
+from tests.fixtures.ports import free_port
+from tests.fixtures.postgres import RunningPostgres
+from tests.system.backends import kinitro, new_home
+from tests.system.cycles import CYCLE, CYCLE_S, Result, Subnet, result_of, scored, some_outcomes, write_beginning
+from tests.system.reading import assert_served
+
+WORKERS = ("worker-1", "worker-2")
+ROLES = ("scheduler", "projector", "api", *WORKERS)
+EPISODES_IN_FLIGHT = 4
+SLOTS = len(WORKERS) * EPISODES_IN_FLIGHT
+LEASE_S = 3.0
+"""Short, so that no test waits long for a task of the dead."""
+
+
+class LogServer(Protocol):
+    """The server of the log, or all of them; `start` does not wait until it is ready."""
+
+    @property
+    def url(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+@dataclass
+class Stage:
+    """Servers and roles, up and running. What a test changes about them is its fault."""
+
+    home: Path
+    subnet: Subnet
+    nats: LogServer
+    postgres: RunningPostgres
+    roles: dict[str, Role]
+    api: Api
+    log: JetStreamLog
+    witness: Witness
+    extra: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def role(self, name: str) -> Role:
+        return self.roles[name]
+
+    @property
+    def workers(self) -> list[Role]:
+        return [self.roles[name] for name in WORKERS]
+
+    async def another(self, name: str, like: str, **more: str) -> Role:
+        """One more process of a role, under another name."""
+        role = self.roles[name] = _role(name, like, self.home, self.roles[like].env | more)
+        await self.extra.enter_async_context(role.kept())
+        return role
+
+    async def under_way(self, outcomes: int = 3) -> None:
+        """Returns once so many episodes have ended."""
+        async with asyncio.timeout(CYCLE_S):
+            await some_outcomes(self.log, outcomes)
+
+    async def restart_nats(self, away_s: float = 0.0) -> None:
+        """kill -9 of the log's server, and so many seconds without it."""
+        await asyncio.to_thread(self.nats.kill)
+        await asyncio.sleep(away_s)
+        await asyncio.to_thread(self.nats.start)
+
+    async def restart_postgres(self, away_s: float = 0.0) -> None:
+        """kill -9 of the database server, and so many seconds without it."""
+        await asyncio.to_thread(self.postgres.kill)
+        await asyncio.sleep(away_s)
+        await asyncio.to_thread(self.postgres.start)
+
+    async def finished(self) -> Result:
+        """What the cycle came to, once its weights are signed. Every planned episode has exactly one outcome."""
+        async with asyncio.timeout(CYCLE_S):
+            await scored(self.log)
+            await eventually(self._is_signed, CYCLE_S)
+        return await result_of(self.log)
+
+    async def _is_signed(self) -> bool:
+        return await self.log.last(subjects.signed_weights(CYCLE)) is not None
+
+    async def unharmed(self, undisturbed: Result) -> None:
+        """Waits for the end of the cycle; fails unless the fault has changed nothing that counts.
+
+        Every planned episode has exactly one outcome, and those and the weights are what they are without a fault,
+        byte for byte; all that anybody has seen in the log, or was told is there, is there; the audit derives the
+        same; and the API shows it.
+        """
+        try:
+            assert await self.finished() == undisturbed
+            await self.witness.confirmed()
+            assert await outcomes_told(self.workers, self.log) > 0
+            assert (await audited(self.log)).agrees
+            await assert_served(self.api, self.log)
+        except BaseException:
+            self.tell()
+            raise
+
+    def tell(self) -> None:
+        """Prints how everybody's output ends."""
+        for role in self.roles.values():
+            print(f"--- {role.name}, started {role.starts} times\n{role.end_of_output}")
+
+
+@asynccontextmanager
+async def stage(
+    subnet: Subnet,
+    *,
+    begun: bool = True,
+    roles: tuple[str, ...] = ROLES,
+    log_server: LogServer | None = None,
+    replicas: int = 1,
+    **variables: str,
+) -> AsyncIterator[Stage]:
+    """Servers and roles of a new home, with the fixed cycle planned and seeded (`begun`), and nobody's fault yet.
+
+    `log_server`: one that runs already, in place of one of our own; `variables`: environment of all roles.
+    """
+    async with AsyncExitStack() as stack:
+        home = stack.enter_context(new_home())
+        nats, postgres = log_server or NatsProcess(home), RunningPostgres(home)
+        stack.callback(postgres.kill)
+        if isinstance(nats, NatsProcess):
+            stack.callback(nats.kill)
+            await _up(nats)
+        await _up_database(postgres)
+        connection = await stack.enter_async_context(await connect(nats.url, "test"))
+        await ensure_streams(connection, replicas=replicas, ack_wait_s=LEASE_S)
+        log = JetStreamLog(connection, patience_s=CYCLE_S)
+        if begun:
+            await write_beginning(log, home, subnet)
+        address = ApiOptions(host="127.0.0.1", port=free_port())
+        env = _variables(home, subnet, LogOptions(nats.url, replicas), postgres.server.url, address) | variables
+        running = {name: _role(name, name.partition("-")[0], home, env) for name in roles}
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
+        api = Api(f"http://127.0.0.1:{address.port}", session)
+        witness = await stack.enter_async_context(Witness.of(log))
+        for role in running.values():
+            await stack.enter_async_context(role.kept())
+        extra = await stack.enter_async_context(AsyncExitStack())
+        yield Stage(home, subnet, nats, postgres, running, api, log, witness, extra)
+
+
+async def _up(nats: NatsProcess) -> None:
+    nats.start()
+    await nats.embedded.wait_ready(60)
+
+
+async def _up_database(postgres: RunningPostgres) -> None:
+    await asyncio.to_thread(postgres.start)
+    await postgres.server.wait_ready(60)
+    await create_database(postgres.server.url)
+
+
+def _variables(home: Path, subnet: Subnet, log: LogOptions, database_url: str, address: ApiOptions) -> dict[str, str]:
+    return {
+        "KINITRO_HOME": str(home),
+        **environment(
+            log,
+            DatabaseOptions(database_url),
+            subnet.network,
+            subnet.cycles,
+            subnet.verification,
+            address,
+            ExecutorOptions(episodes_in_flight=EPISODES_IN_FLIGHT, allow_private_endpoints=True),
+        ),
+    }
+
+
+def _role(name: str, command: str, home: Path, env: Mapping[str, str]) -> Role:
+    argv = (*kinitro(command), *_arguments(name, command))
+    return Role(name, argv, env, home / f"{name}.output")
+
+
+def _arguments(name: str, command: str) -> tuple[str, ...]:
+    return ("--name", name, "--lease-s", str(LEASE_S)) if command == "worker" else ()
