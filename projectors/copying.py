@@ -35,7 +35,7 @@ def packed_flag(value: Any) -> bytes:
     raise TypeError(f"{value!r:.100} is no boolean")
 
 
-async def copy_packed(driver: Any, schema: str, table: str, columns: list[str], packed: bytes) -> None:
+async def copy_packed(driver: Any, schema: str, table: str, columns: list[str], packed: bytes | bytearray) -> None:
     """Appends rows over a connection of asyncpg, to a table that was emptied in the same transaction."""
     await driver.copy_to_table(
         table,
@@ -47,7 +47,7 @@ async def copy_packed(driver: Any, schema: str, table: str, columns: list[str], 
     )
 
 
-async def _chunks(packed: bytes) -> AsyncIterator[bytes | memoryview]:
+async def _chunks(packed: bytes | bytearray) -> AsyncIterator[bytes | memoryview]:
     view = memoryview(packed)
     yield _BEGIN
     for start in range(0, len(view), CHUNK_BYTES):

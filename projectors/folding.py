@@ -143,7 +143,7 @@ def _rows(projection: Projection, changes: Changes) -> Rows | None:
             rows.plain[table.name] = appended
             continue
         try:
-            rows.packed[table.name] = b"".join(map(packing, appended))
+            rows.packed[table.name] = packing(appended)
         except (struct.error, TypeError, ValueError, AttributeError) as error:
             logger.debug("a value does not fit its column", table=table.fullname, error=repr(error)[:300])
             return None  # the careful way meets it again, and tells

@@ -38,7 +38,7 @@ class Rows:
 
     projection: str
     plain: dict[str, list[Row]]
-    packed: dict[str, bytes]
+    packed: dict[str, bytes | bytearray]
 
 
 Folded = dict[str, Remainder | None]
@@ -53,7 +53,7 @@ def send(outgoing: asyncio.StreamWriter, message: object) -> None:
     """
     if outgoing.is_closing():
         raise BrokenPipeError("nobody listens any more")
-    tail: list[bytes] = []
+    tail: list[bytes | bytearray] = []
     if isinstance(message, Rows):
         tail = [*message.packed.values()]
         message = _RowsHead(message.projection, message.plain, {name: len(it) for name, it in message.packed.items()})
@@ -70,7 +70,9 @@ async def receive(incoming: asyncio.StreamReader) -> Any:
     length = int.from_bytes(await incoming.readexactly(LENGTH_BYTES), "big")
     message = pickle.loads(await incoming.readexactly(length))  # noqa: S301
     if isinstance(message, _RowsHead):
-        packed = {name: await incoming.readexactly(size) for name, size in message.sizes.items()}
+        packed: dict[str, bytes | bytearray] = {
+            name: await incoming.readexactly(size) for name, size in message.sizes.items()
+        }
         return Rows(message.projection, message.plain, packed)
     return message
 

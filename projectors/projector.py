@@ -25,7 +25,7 @@ from projectors.cut import CutBack
 from projectors.database import DRIVER_ERRORS, refuses_the_data
 
 Handler = Callable[[Arrival, Changes], None]
-Packing = Callable[[Row], bytes]
+Packing = Callable[[Sequence[Row]], bytes | bytearray]
 
 logger = structlog.get_logger(__name__)
 

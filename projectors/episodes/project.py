@@ -9,7 +9,7 @@ from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.episodes import tables
 from projectors.episodes.cut import cut_back
-from projectors.episodes.packing import packed_attempt, packed_outcome
+from projectors.episodes.packing import packed_attempts, packed_outcomes
 from projectors.projector import Projection
 
 
@@ -70,5 +70,5 @@ PROJECTION = Projection(
         EpisodeAttemptFailed: _attempt_failed,
     },
     cut_back=cut_back,
-    heavy={tables.outcomes: packed_outcome, tables.attempts: packed_attempt},
+    heavy={tables.outcomes: packed_outcomes, tables.attempts: packed_attempts},
 )

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from projectors.changes import Row
 from projectors.copying import copy_packed
 from projectors.episodes import tables
-from projectors.episodes.packing import packed_attempt, packed_outcome
+from projectors.episodes.packing import packed_attempts, packed_outcomes
 from projectors.episodes.project import PROJECTION
 
 INT = st.integers(-(2**31), 2**31 - 1)
@@ -39,7 +39,7 @@ async def test_what_was_packed_stands_in_the_tables(
 
 
 async def stored(engine: AsyncEngine, table: Table, rows: list[Row]) -> list[Row]:
-    packed = b"".join(map(PROJECTION.heavy[table], rows))
+    packed = PROJECTION.heavy[table](rows)
     async with engine.connect() as connection:
         driver = (await connection.get_raw_connection()).driver_connection
         await connection.exec_driver_sql(f"TRUNCATE {table.fullname}")
@@ -55,8 +55,8 @@ async def stored(engine: AsyncEngine, table: Table, rows: list[Row]) -> list[Row
 )
 def test_a_value_that_does_not_fit_is_refused(column: int, value: Any) -> None:
     with pytest.raises((struct.error, TypeError, ValueError, AttributeError)):
-        packed_outcome((*GOOD[:column], value, *GOOD[column + 1 :]))
+        packed_outcomes([(*GOOD[:column], value, *GOOD[column + 1 :])])
     if column < 4:
         row = (1, 2, "env", 3, 1, 4, b"event")
         with pytest.raises((struct.error, TypeError, ValueError, AttributeError)):
-            packed_attempt((*row[:column], value, *row[column + 1 :]))
+            packed_attempts([(*row[:column], value, *row[column + 1 :])])
