@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from events import frames, subjects
-from events.connection import STORE_FAILED, TRY_S, Connection, NatsError, NoAnswer, Refused, parse
+from events.connection import STORE_FAILED, TRY_S, Connection, Forbidden, NatsError, NoAnswer, Refused, parse
 from events.ids import CycleId, Uid
 from events.log import BATCH_MAX, Draft
 from events.patience import Patience
@@ -102,6 +102,8 @@ class JetStreamQueue:
         drafts = [Draft(subject, subject, body) for subject, body in bodies.items()]
         try:
             await self._connection.ask(lambda reply: frames.append(drafts, reply))
+        except Forbidden as error:
+            raise QueueUnavailable(str(error)) from error
         except NatsError:
             return {}
         return dict.fromkeys(bodies, True)
