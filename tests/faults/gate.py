@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-CAUGHT_S = 60.0
+CAUGHT_S = 120.0
 LINE_BYTES_MAX = 1 << 20
 
 

@@ -67,10 +67,11 @@ async def kill(it: Stage, victim: str, away_s: float) -> None:
         case "postgres":
             await it.restart_postgres(away_s)
         case _:
-            it.role(victim).kill()
+            await it.role(victim).killed()
 
 
 async def all_came_back(it: Stage, killed: Counter[str]) -> None:
+    """One may start more often than it was killed: it ends by itself where its server is away as it starts."""
     for name, role in it.roles.items():
         await role.running()
-        assert role.starts > killed[name] or role.starts > 1 or not killed[name], f"{role} has not come back"
+        assert role.starts >= killed[name] + 1, f"{role} has not come back after each kill"
