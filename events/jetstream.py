@@ -20,7 +20,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from events import frames, lookup, reader
-from events.connection import Connection, NatsError, NoAnswer, Refused
+from events.connection import Connection, Forbidden, NatsError, NoAnswer, Refused
 from events.log import Conflict, Draft, Filter, LogUnavailable, Stored, TooLarge, check_drafts
 from events.patience import Patience
 
@@ -50,6 +50,8 @@ class JetStreamLog:
             return []
         try:
             return await self._send(drafts)
+        except Forbidden as error:
+            raise lookup.refusal(error) from error
         except NatsError as error:
             return await self._insist(drafts, error)
 

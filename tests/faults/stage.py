@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
@@ -50,13 +51,24 @@ GRACE_S = 5.0
 """How long workers go on after a SIGTERM."""
 
 
+class LogServer(Protocol):
+    """The server of the log, or all of them; `start` does not wait until it is ready."""
+
+    @property
+    def url(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 @dataclass
 class Stage:
     """Servers and roles, up and running. What a test changes about them is its fault."""
 
     home: Path
     subnet: Subnet
-    nats: NatsProcess
+    nats: LogServer
     postgres: RunningPostgres
     roles: dict[str, Role]
     api: Api
@@ -154,28 +166,33 @@ async def stage(
     roles: tuple[str, ...] = ROLES,
     gated: tuple[str, ...] = (),
     own: Mapping[str, Mapping[str, str]] | None = None,
+    log_server: LogServer | None = None,
+    replicas: int = 1,
     **variables: str,
 ) -> AsyncIterator[Stage]:
     """Servers and roles of a new home, with the fixed cycle planned and seeded (`begun`), and nobody's fault yet.
 
     `gated`: roles that reach the log through a gate; all of these are open, and no process has come to one yet.
+    `log_server`: one that runs already, in place of one of our own.
     `own`: environment of single roles; `variables`: of all.
     """
     async with AsyncExitStack() as stack:
         home = stack.enter_context(new_home())
-        nats, postgres = NatsProcess(home), RunningPostgres(home)
-        stack.callback(nats.kill)
+        nats, postgres = log_server or NatsProcess(home), RunningPostgres(home)
         stack.callback(postgres.kill)
-        await asyncio.gather(_up(nats), _up_database(postgres))
+        if isinstance(nats, NatsProcess):
+            stack.callback(nats.kill)
+            await _up(nats)
+        await _up_database(postgres)
         connection = await stack.enter_async_context(await connect(nats.url, "test"))
-        await ensure_streams(connection, ack_wait_s=LEASE_S)
+        await ensure_streams(connection, replicas=replicas, ack_wait_s=LEASE_S)
         log = JetStreamLog(connection, patience_s=CYCLE_S)
         if begun:
             await write_beginning(log, home, subnet)
         address = ApiOptions(host="127.0.0.1", port=free_port())
-        env = _variables(home, subnet, nats.url, postgres.server.url, address) | variables
+        env = _variables(home, subnet, LogOptions(nats.url, replicas), postgres.server.url, address) | variables
         gates = {name: await stack.enter_async_context(Gate(nats.url)) for name in gated}
-        through = {name: environment(LogOptions(gate.url)) for name, gate in gates.items()}
+        through = {name: environment(LogOptions(gate.url, replicas)) for name, gate in gates.items()}
         running = {
             name: _role(
                 name, name.partition("-")[0], home, env | through.get(name, {}) | dict((own or {}).get(name, {}))
@@ -202,11 +219,11 @@ async def _up_database(postgres: RunningPostgres) -> None:
     await create_database(postgres.server.url)
 
 
-def _variables(home: Path, subnet: Subnet, nats_url: str, database_url: str, address: ApiOptions) -> dict[str, str]:
+def _variables(home: Path, subnet: Subnet, log: LogOptions, database_url: str, address: ApiOptions) -> dict[str, str]:
     return {
         "KINITRO_HOME": str(home),
         **environment(
-            LogOptions(nats_url),
+            log,
             DatabaseOptions(database_url),
             subnet.network,
             subnet.cycles,

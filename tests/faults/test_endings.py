@@ -6,6 +6,7 @@ import asyncio
 
 from tests.faults.conftest import Tell
 from tests.faults.stage import SLOTS, stage
+from tests.fixtures.nats import NatsProcess
 from tests.system.cycles import Result, Subnet, all_slots_taken
 
 
@@ -15,6 +16,7 @@ async def test_sigterm_of_everything_under_load(subnet: Subnet, undisturbed: Res
             await it.under_way()
             await all_slots_taken(it.log, SLOTS)
             release()
+            assert isinstance(it.nats, NatsProcess)
             began = asyncio.get_running_loop().time()
             roles = asyncio.gather(*(role.stop() for role in it.roles.values()))
             servers = asyncio.gather(*(asyncio.to_thread(each.terminate) for each in (it.nats, it.postgres)))
