@@ -9,7 +9,7 @@ async with stage(subnet) as it:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from events.streams import ensure_streams
 from projectors.commands import DatabaseOptions
 from projectors.database import create_database
 from tests.eventually import eventually
+from tests.faults.gate import Gate, Point
 from tests.faults.roles import Role
 from tests.faults.verdict import audited, outcomes_told
 from tests.faults.witness import Witness
@@ -40,10 +41,14 @@ from tests.system.reading import assert_served
 
 WORKERS = ("worker-1", "worker-2")
 ROLES = ("scheduler", "projector", "api", *WORKERS)
+EPISODES = 27
+"""Of the fixed cycle: three miners, three environments, three each."""
 EPISODES_IN_FLIGHT = 4
 SLOTS = len(WORKERS) * EPISODES_IN_FLIGHT
 LEASE_S = 3.0
 """Short, so that no test waits long for a task of the dead."""
+GRACE_S = 5.0
+"""How long workers go on after a SIGTERM."""
 
 
 class LogServer(Protocol):
@@ -69,6 +74,8 @@ class Stage:
     api: Api
     log: JetStreamLog
     witness: Witness
+    gates: dict[str, Gate]
+    """Between roles and the log's server, by role."""
     extra: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def role(self, name: str) -> Role:
@@ -76,7 +83,7 @@ class Stage:
 
     @property
     def workers(self) -> list[Role]:
-        return [self.roles[name] for name in WORKERS]
+        return [role for name, role in self.roles.items() if name.startswith("worker-")]
 
     async def another(self, name: str, like: str, **more: str) -> Role:
         """One more process of a role, under another name."""
@@ -88,6 +95,26 @@ class Stage:
         """Returns once so many episodes have ended."""
         async with asyncio.timeout(CYCLE_S):
             await some_outcomes(self.log, outcomes)
+
+    async def stored(self, subject: str) -> None:
+        """Returns once an event stands there."""
+
+        async def is_there() -> bool:
+            return await self.log.last(subject) is not None
+
+        await eventually(is_there, CYCLE_S)
+
+    async def killed_at_each(self, name: str, points: Sequence[Point]) -> None:
+        """Kills a role that has a gate at every one of these points, in the order in which it comes to them."""
+        role, gate, left = self.roles[name], self.gates[name], list(points)
+        await gate.catch(left)
+        while left:
+            caught = await gate.caught()
+            if caught.point.sent and caught.subject.startswith("evt."):
+                await self.stored(caught.subject)
+            await role.killed()
+            left.remove(caught.point)
+            await gate.catch(left)
 
     async def restart_nats(self, away_s: float = 0.0) -> None:
         """kill -9 of the log's server, and so many seconds without it."""
@@ -105,11 +132,8 @@ class Stage:
         """What the cycle came to, once its weights are signed. Every planned episode has exactly one outcome."""
         async with asyncio.timeout(CYCLE_S):
             await scored(self.log)
-            await eventually(self._is_signed, CYCLE_S)
+            await self.stored(subjects.signed_weights(CYCLE))
         return await result_of(self.log)
-
-    async def _is_signed(self) -> bool:
-        return await self.log.last(subjects.signed_weights(CYCLE)) is not None
 
     async def unharmed(self, undisturbed: Result) -> None:
         """Waits for the end of the cycle; fails unless the fault has changed nothing that counts.
@@ -140,13 +164,17 @@ async def stage(
     *,
     begun: bool = True,
     roles: tuple[str, ...] = ROLES,
+    gated: tuple[str, ...] = (),
+    own: Mapping[str, Mapping[str, str]] | None = None,
     log_server: LogServer | None = None,
     replicas: int = 1,
     **variables: str,
 ) -> AsyncIterator[Stage]:
     """Servers and roles of a new home, with the fixed cycle planned and seeded (`begun`), and nobody's fault yet.
 
-    `log_server`: one that runs already, in place of one of our own; `variables`: environment of all roles.
+    `gated`: roles that reach the log through a gate; all of these are open, and no process has come to one yet.
+    `log_server`: one that runs already, in place of one of our own.
+    `own`: environment of single roles; `variables`: of all.
     """
     async with AsyncExitStack() as stack:
         home = stack.enter_context(new_home())
@@ -163,14 +191,21 @@ async def stage(
             await write_beginning(log, home, subnet)
         address = ApiOptions(host="127.0.0.1", port=free_port())
         env = _variables(home, subnet, LogOptions(nats.url, replicas), postgres.server.url, address) | variables
-        running = {name: _role(name, name.partition("-")[0], home, env) for name in roles}
+        gates = {name: await stack.enter_async_context(Gate(nats.url)) for name in gated}
+        through = {name: environment(LogOptions(gate.url, replicas)) for name, gate in gates.items()}
+        running = {
+            name: _role(
+                name, name.partition("-")[0], home, env | through.get(name, {}) | dict((own or {}).get(name, {}))
+            )
+            for name in roles
+        }
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
         api = Api(f"http://127.0.0.1:{address.port}", session)
         witness = await stack.enter_async_context(Witness.of(log))
         for role in running.values():
             await stack.enter_async_context(role.kept())
         extra = await stack.enter_async_context(AsyncExitStack())
-        yield Stage(home, subnet, nats, postgres, running, api, log, witness, extra)
+        yield Stage(home, subnet, nats, postgres, running, api, log, witness, gates, extra)
 
 
 async def _up(nats: NatsProcess) -> None:
@@ -205,4 +240,6 @@ def _role(name: str, command: str, home: Path, env: Mapping[str, str]) -> Role:
 
 
 def _arguments(name: str, command: str) -> tuple[str, ...]:
-    return ("--name", name, "--lease-s", str(LEASE_S)) if command == "worker" else ()
+    if command != "worker":
+        return ()
+    return ("--name", name, "--lease-s", str(LEASE_S), "--grace-s", str(GRACE_S))
