@@ -9,6 +9,7 @@ async with stage(subnet) as it:
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from events.jetstream import JetStreamLog
 from events.streams import ensure_streams
 from projectors.commands import DatabaseOptions
 from projectors.database import create_database
+from projectors.topics import PROJECTIONS
 from tests.eventually import eventually
 from tests.faults.roles import Role
 from tests.faults.verdict import audited, outcomes_told
@@ -89,6 +91,29 @@ class Stage:
         await asyncio.sleep(away_s)
         await asyncio.to_thread(self.postgres.start)
 
+    async def kinitro(self, *arguments: str) -> str:
+        """What this command says, run beside the roles with what they know; it must succeed."""
+        env = os.environ | self.roles["api"].env
+        process = await asyncio.create_subprocess_exec(
+            *kinitro(*arguments), env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output = (await process.communicate())[0].decode()
+        assert process.returncode == 0, output
+        return output
+
+    async def health(self, path: str = "/readyz") -> tuple[int, list[str]]:
+        """The status of this answer, and which parts it says are not as they should be; 0 while nobody answers."""
+        try:
+            answer = await self.api.get(path)
+        except aiohttp.ClientError:
+            return 0, []
+        return answer.status, answer.json["degraded"]
+
+    async def read_models_right(self) -> None:
+        """Fails unless the tables hold, row by row, what the log alone gives: none missing, none counted twice."""
+        said = await self.kinitro("replay")
+        assert said.count("identical to what was live") == len(PROJECTIONS), said
+
     async def finished(self) -> Result:
         """What the cycle came to, once its weights are signed. Every planned episode has exactly one outcome."""
         async with asyncio.timeout(CYCLE_S):
@@ -106,12 +131,23 @@ class Stage:
         byte for byte; all that anybody has seen in the log, or was told is there, is there; the audit derives the
         same; and the API shows it.
         """
-        try:
-            assert await self.finished() == undisturbed
+        await self.ended_as(undisturbed)
+        async with self.telling():
             await self.witness.confirmed()
+
+    async def ended_as(self, undisturbed: Result) -> None:
+        """As `unharmed`, of a log that has lost what somebody had seen."""
+        async with self.telling():
+            assert await self.finished() == undisturbed
             assert await outcomes_told(self.workers, self.log) > 0
             assert (await audited(self.log)).agrees
             await assert_served(self.api, self.log)
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """What fails in it fails with everybody's output."""
+        try:
+            yield
         except BaseException:
             self.tell()
             raise
