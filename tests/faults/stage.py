@@ -114,6 +114,10 @@ class Stage:
         said = await self.kinitro("replay")
         assert said.count("identical to what was live") == len(PROJECTIONS), said
 
+    def look_anew(self) -> None:
+        """Forgets what was seen of the log, for a test in which it has lost that."""
+        self.log = JetStreamLog(self.log._connection, patience_s=CYCLE_S)
+
     async def finished(self) -> Result:
         """What the cycle came to, once its weights are signed. Every planned episode has exactly one outcome."""
         async with asyncio.timeout(CYCLE_S):
