@@ -1,4 +1,4 @@
-"""A log that comes back with less than it had is refused by whoever has seen more, however long it has become since."""
+"""A log that comes back with less than it had is refused by who has seen more, however long it has become since."""
 
 from __future__ import annotations
 
