@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 
 from events import frames, lookup, reader
 from events.connection import Connection, NatsError, NoAnswer, Refused
@@ -27,6 +28,11 @@ from events.patience import Patience
 
 PATIENCE_S = 30.0
 """How long to go on trying; a cluster needs up to 9 s to choose a new leader."""
+
+UNAPPENDED = "live.unappended"
+"""Told over core NATS, again and again, by whoever the log does not let append though it can be reached."""
+UNAPPENDED_S = 10.0
+"""For how long one word of that counts: longer than a try and the pause before the next one take."""
 
 LOOKUPS_MAX = 64
 """How many subjects are looked up at once."""
@@ -124,9 +130,16 @@ class JetStreamLog:
                 sequences = await self._send(left)
             except NatsError as error:
                 reason = error
+                await self._tell_unappended(error)
                 continue
             done |= zip((draft.subject for draft in left), sequences, strict=True)
             return [done[draft.subject] for draft in drafts]
+
+    async def _tell_unappended(self, error: NatsError) -> None:
+        """A server whose disk is full answers every question, and no append: only who appends can know."""
+        if isinstance(error, NoAnswer) and self._connection.client.is_connected:
+            with suppress(NoAnswer):
+                await self._connection.send(frames.publish(UNAPPENDED, b""))
 
     async def _resolve(self, drafts: Sequence[Draft]) -> dict[str, int]:
         """Sequences by subject of those that are in the log after all, as far as it can be learned now.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from events import subjects
 from events.cli import LogOptions, environment
 from events.connection import connect
 from events.jetstream import JetStreamLog
-from events.streams import ensure_streams
+from events.streams import TRACES_KEPT, TraceLimits, ensure_streams
 from projectors.commands import DatabaseOptions
 from projectors.database import create_database
 from projectors.topics import PROJECTIONS
@@ -164,20 +164,28 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    subnet: Subnet, *, begun: bool = True, roles: tuple[str, ...] = ROLES, **variables: str
+    subnet: Subnet,
+    *,
+    begun: bool = True,
+    roles: tuple[str, ...] = ROLES,
+    log_on: Callable[[Path], AbstractContextManager[object]] = lambda _: nullcontext(),
+    traces: TraceLimits = TRACES_KEPT,
+    **variables: str,
 ) -> AsyncIterator[Stage]:
     """Servers and roles of a new home, with the fixed cycle planned and seeded (`begun`), and nobody's fault yet.
 
-    `variables`: environment of all roles.
+    `log_on` prepares the directory of the log's server. `traces` is what the roles have by their options, and
+    `variables` the environment of all of them.
     """
     async with AsyncExitStack() as stack:
         home = stack.enter_context(new_home())
         nats, postgres = NatsProcess(home), RunningPostgres(home)
+        stack.enter_context(log_on(nats.embedded.directory))
         stack.callback(nats.kill)
         stack.callback(postgres.kill)
         await asyncio.gather(_up(nats), _up_database(postgres))
         connection = await stack.enter_async_context(await connect(nats.url, "test"))
-        await ensure_streams(connection, ack_wait_s=LEASE_S)
+        await ensure_streams(connection, ack_wait_s=LEASE_S, traces=traces)
         log = JetStreamLog(connection, patience_s=CYCLE_S)
         if begun:
             await write_beginning(log, home, subnet)

@@ -68,11 +68,11 @@ async def test_event_of_unknown_type_and_version(
                 await upgraded(it, name)
             monkeypatch.setitem(TYPES, CycleNoted.type, CycleNoted)
             monkeypatch.setattr(CopiesFound, "schema_version", newer.COPIES_VERSION)
-            await it.unharmed(undisturbed)
-            await eventually(lambda: only_stopped(it))
-    tell(
-        "the conductor refuses to go on, two projections stop, all name the remedy; upgraded, they go on: same weights"
-    )
+            assert await it.finished() == undisturbed
+            await assert_served(it.api, it.log)
+            await it.witness.confirmed()
+            assert not (await audited(it.log)).agrees, "an auditor has to be upgraded, too"
+    tell("the conductor refuses to go on, two projections stop, all name the remedy; upgraded: the same weights")
 
 
 async def append(log: EventLog, subject: str, event: Event) -> None:
