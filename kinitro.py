@@ -119,6 +119,7 @@ COMMANDS = (
     Mounted("db", "projectors.commands:db", "The database of read models."),
     Mounted("env", "sim.commands:env", "Environments."),
     Mounted("policy", "sim.commands:policy", "Policies of our own."),
+    Mounted("tasks", "events.task_commands:tasks", "Look at the work queue, and at tasks that nobody could take."),
     Mounted("events", "events.commands:events", "Look at the log, take it along, or mirror it."),
 )
 """Each is imported when it is called; the line of help is the first of its own."""

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.dependencies import Resources
 from api.problems import Problem
+from events.dead_letters import ABOUT_DEAD_LETTERS, DeadLetterError, DeadLetters
 from events.jetstream_queue import JetStreamQueue
 from events.log import LogError
 from events.metrics import new_registry
@@ -42,6 +44,7 @@ class Facts:
     durations: Mapping[str, cycles.Durations]
     """By how the cycles ended."""
     current_cycle: int | None
+    last_planned_at: datetime | None
     episodes: cycles.Counts
     """Of all cycles."""
     miners_active: int
@@ -64,8 +67,10 @@ class ApiMetrics(Collector):
             registry=self._registry,
         )
         self._facts: Facts | None = None
+        self._interval_s: float | None = None
         self._log_sequence: int | None = None
         self._queued: int | None = None
+        self._dead: int | None = None
         self._looked_s: float | None = None
         self._looking = asyncio.Lock()
         self._registry.register(self)
@@ -88,12 +93,18 @@ class ApiMetrics(Collector):
         if self._queued is not None:
             about = "By the queue: tasks that wait for a worker or are with one."
             yield GaugeMetricFamily("kinitro_queue_depth", about, value=self._queued)
+        if self._interval_s is not None:
+            about = "From plan to plan, as this API was told; the scheduler has to be told the same."
+            yield GaugeMetricFamily("kinitro_eval_interval_seconds", about, value=self._interval_s)
+        if self._dead is not None:
+            yield GaugeMetricFamily("kinitro_dead_letters", ABOUT_DEAD_LETTERS, value=self._dead)
         if self._facts is not None:
             yield from _of_facts(self._facts)
 
     async def _look(self, resources: Resources) -> None:
         self._log_sequence, self._queued = await _log_sequence(resources), await _queued(resources)
-        end = self._log_sequence
+        self._dead = await _dead_letters(resources)
+        end, self._interval_s = self._log_sequence, resources.settings.eval_interval_s
         try:
             self._facts = await resources.models.ask(lambda connection: _facts(connection, end))
         except Problem:
@@ -114,12 +125,21 @@ async def _queued(resources: Resources) -> int | None:
         return None
 
 
+async def _dead_letters(resources: Resources) -> int | None:
+    try:
+        return await DeadLetters(resources.log.connected(), patience_s=QUEUE_S).count()
+    except (LogError, DeadLetterError):
+        return None
+
+
 async def _facts(connection: AsyncConnection, end: int | None) -> Facts:
     by_environment = [each.counts for each in await cycles.environments(connection)]
     registered = [each.hotkey for each in await miners.miners(connection) if each.registered]
+    overview = await cycles.overview(connection)
     return Facts(
         durations=await cycles.durations(connection, CYCLE_BUCKETS_S),
-        current_cycle=(await cycles.overview(connection)).current_cycle,
+        current_cycle=overview.current_cycle,
+        last_planned_at=overview.last_planned_at,
         episodes=_added(by_environment),
         miners_active=len(registered),
         registered=frozenset(registered),
@@ -161,6 +181,10 @@ def _of_cycles(facts: Facts) -> Iterator[Metric]:
     yield duration
     about = "By the log: the number of the cycle that is running; 0 for none."
     yield GaugeMetricFamily("kinitro_eval_cycle_running", about, value=facts.current_cycle or 0)
+    if facts.last_planned_at is not None:
+        about = "By the log: when the newest cycle was planned."
+        planned_at = facts.last_planned_at.timestamp()
+        yield GaugeMetricFamily("kinitro_eval_last_plan_timestamp_seconds", about, value=planned_at)
 
 
 def _of_episodes(counts: cycles.Counts) -> Metric:

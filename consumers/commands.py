@@ -14,6 +14,7 @@ import structlog
 import typer
 
 from consumers.simulation.executor import run_executor
+from consumers.simulation.loop_watchdog import loop_watchdog
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
 from consumers.verification.options import CommittedCodeOptions
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
@@ -143,7 +144,8 @@ def worker(
                 otlp_endpoint=tracing.otlp_endpoint,
             )
             try:
-                await run_worker(worker_settings, stop)
+                async with loop_watchdog():
+                    await run_worker(worker_settings, stop)
             except WorkerStuck as error:
                 logger.critical("worker is stuck", error=str(error))
                 os._exit(EXIT_STUCK)  # what hangs may hang the ordinary way out too

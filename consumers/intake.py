@@ -18,9 +18,12 @@ import nats.errors
 import structlog
 from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.security import NatsSecurity
 from nats.js.api import ConsumerConfig
 
-from consumers.work import Answer, work_on
+from consumers.work import Answer, Burial, work_on
+from events import server_urls
+from events.connection import denial
 from events.log import LogUnavailable
 
 CONNECT_S, API_S = 10.0, 2.0
@@ -28,6 +31,10 @@ PULL_S = 1.0
 """How long one pull waits for a message. It is also how soon a stop, or a server that came back, is noticed."""
 PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 2.0
 RECONNECT_PAUSE_S = 0.25
+EMPTY_MAX = 10
+"""After so many pulls without a message the consumer is looked for: nobody may be there to have one."""
+SILENT_MAX = 2
+"""So many looks without an answer, and another server of the cluster is tried (`events.connection`)."""
 CANCEL_S = 10.0
 """How long cancelled work may take to hand itself back."""
 
@@ -37,9 +44,23 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def broker_for(nats_url: str) -> NatsBroker:
-    """A broker, not yet connected, that reconnects for ever and logs through the standard library."""
+    """A broker, not yet connected, that reconnects for ever and logs through the standard library.
+
+    Raises:
+        BadLogUrl: as `events.connection.connect`.
+    """
+    servers = server_urls.parse(nats_url)
+    random.shuffle(servers.urls)
+
+    async def on_error(error: Exception) -> None:
+        if (denied := denial(error)) is not None:
+            log.warning("NATS client", error=denied)
+
     return NatsBroker(
-        [server.strip() for server in nats_url.split(",")],
+        servers.urls,
+        dont_randomize=True,  # so that the next one is another one
+        security=NatsSecurity(ssl_context=servers.tls, tls_handshake_first=servers.handshake_first),
+        error_cb=on_error,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # is used as a float
         ping_interval=5,
@@ -86,7 +107,9 @@ class Intake:
         self._slots = slots
         self._lease_s = float(consumer.ack_wait)
         self._working: set[asyncio.Task[Any]] = set()
+        self._burial: Burial | None = None
         self._pauses = 0
+        self._empty = 0
         self._reconnects = 0
         self._subscriber: Any = broker.subscriber(
             consumer.filter_subject or "",
@@ -98,11 +121,14 @@ class Intake:
             title=title,
         )
 
-    async def run(self, handle: Handle, stop: asyncio.Event, *, grace_s: float) -> None:
+    async def run(self, handle: Handle, stop: asyncio.Event, *, grace_s: float, burial: Burial | None = None) -> None:
         """Works until `stop`, then lets what is running end within `grace_s`, and hands back the rest.
+
+        `burial`: where messages are kept that the handler drops; without it they are gone.
 
         What the handler raises ends this at once, and is raised here.
         """
+        self._burial = burial
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stopping.done():
@@ -117,7 +143,8 @@ class Intake:
         if len(self._working) >= self._slots:
             await asyncio.wait({*self._working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         elif message := await self._pull():
-            self._working.add(asyncio.create_task(work_on(message, handle, lease_s=self._lease_s)))
+            work = work_on(message, handle, lease_s=self._lease_s, burial=self._burial)
+            self._working.add(asyncio.create_task(work))
         self._collect()
 
     async def _pull(self) -> NatsMessage | None:
@@ -127,19 +154,24 @@ class Intake:
             await asyncio.sleep(PAUSE_MIN_S)
             return None
         try:
-            if connection.stats["reconnects"] != self._reconnects:
+            if connection.stats["reconnects"] != self._reconnects or self._empty >= EMPTY_MAX:
                 # Pulls from before may still be answered, and the consumer may be gone: begin anew.
-                self._reconnects = connection.stats["reconnects"]
+                self._reconnects, self._empty = connection.stats["reconnects"], 0
                 await self._rebind()
             message: NatsMessage | None = await self._subscriber.get_one(timeout=PULL_S)
         except nats.errors.Error as error:
             await self._pause(error)
             return None
         self._pauses = 0
+        self._empty = 0 if message else self._empty + 1
         return message
 
     async def _pause(self, error: nats.errors.Error) -> None:
         self._pauses += 1
+        connection = self._subscriber.connection
+        if self._pauses % SILENT_MAX == 0 and len(connection.servers) > 1:
+            log.warning("the server is silent: trying another", error=repr(error))
+            await connection.force_reconnect()
         pause_s = min(PAUSE_MIN_S * 2**self._pauses, PAUSE_MAX_S) * random.uniform(0.5, 1.0)
         log.warning("cannot pull", error=repr(error), pause_s=round(pause_s, 3))
         await asyncio.sleep(pause_s)

@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
 from events import frames, lookup, reader
-from events.connection import Connection, NatsError, NoAnswer, Refused
+from events.connection import Connection, Forbidden, NatsError, NoAnswer, Refused
 from events.continuity import Continuity
 from events.log import Conflict, Draft, Filter, LogUnavailable, Stored, TooLarge, check_drafts
 from events.patience import Patience
@@ -58,6 +58,8 @@ class JetStreamLog:
             return []
         try:
             sequences = await self._send(drafts)
+        except Forbidden as error:
+            raise lookup.refusal(error) from error
         except NatsError as error:
             sequences = await self._insist(drafts, error)
         self._continuity.saw(Stored(sequences[-1], drafts[-1].subject, drafts[-1].body))

@@ -1,11 +1,13 @@
 """The streams and the durables of workers and verifiers: how they are configured, and the check that they still are.
 
-| stream           | holds                     | kept                                                    |
-|------------------|---------------------------|---------------------------------------------------------|
-| `KINITRO_EVENTS` | the log                   | for ever: no deletes, no purges, no limits              |
-| `KINITRO_TASKS`  | episodes to be run, and   | until somebody has acknowledged; one task per episode   |
-|                  | miners to be checked      | and check                                               |
-| `KINITRO_TRACES` | recordings of episodes    | for some days, and no more than some bytes              |
+| stream                 | holds                     | kept                                                    |
+|------------------------|---------------------------|---------------------------------------------------------|
+| `KINITRO_EVENTS`       | the log                   | for ever: no deletes, no purges, no limits              |
+| `KINITRO_TASKS`        | episodes to be run, and   | until somebody has acknowledged; one task per episode   |
+|                        | miners to be checked      | and check                                               |
+| `KINITRO_DEAD_LETTERS` | tasks that nobody here    | for a month, and 10,000 of them at most; the newest of  |
+|                        | could take                | each task                                               |
+| `KINITRO_TRACES`       | recordings of episodes    | for some days, and no more than some bytes              |
 
 What is not listed here is left to the server; what is listed is compared with what the server does, at every start.
 The limits of `KINITRO_TRACES` alone are corrected instead: workers bring them, and the last that started is right.
@@ -13,6 +15,7 @@ The limits of `KINITRO_TRACES` alone are corrected instead: workers bring them, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,13 +23,14 @@ from typing import Any
 from uuid import uuid4
 
 from events import subjects
-from events.connection import Connection, NoAnswer, Refused
-from events.log import LogUnavailable, StreamMismatch
+from events.connection import Connection, Forbidden, NoAnswer, Refused
+from events.log import AccessDenied, LogUnavailable, StreamMismatch
 from events.patience import Patience
 
 EVENTS = "KINITRO_EVENTS"
 TASKS = "KINITRO_TASKS"
 TRACES = "KINITRO_TRACES"
+DEAD_LETTERS = "KINITRO_DEAD_LETTERS"
 WORKERS = "workers"
 """The durable consumer of `TASKS` that all workers share: it has the episodes."""
 VERIFIERS = "verifiers"
@@ -42,6 +46,11 @@ TASKS_MAX = 2_000_000
 """256 miners x 50 environments x 50 episodes three times over."""
 
 TASK_BYTES_MAX = 65_536
+LETTERS_MAX = 10_000
+"""15 MB, at 1,500 bytes each. No limit in bytes: the server wants those free, and else there was no such stream."""
+LETTER_BYTES_MAX = 2 * TASK_BYTES_MAX
+"""A task in base64, and what is told about it."""
+LETTER_AGE_DAYS = 30
 TRACE_BYTES_MAX = 1_000_000
 """Of one recording: an episode of 500 steps has about 12,000 bytes. Any server takes this much in one message."""
 
@@ -76,6 +85,9 @@ _NOTHING_ELSE: Settings = {
 
 _UNCHANGEABLE = {"retention", "storage", "persist_mode", "mirror", "sealed"}
 """Settings that the server does not let anybody edit into what we expect."""
+
+
+_LIMITS = ("max_age", "max_bytes")
 
 
 def events_settings(replicas: int) -> Settings:
@@ -115,6 +127,25 @@ def tasks_settings(replicas: int) -> Settings:
         "max_msg_size": TASK_BYTES_MAX,
         "duplicate_window": _ns(1.0),
         "allow_atomic": True,
+        **_NOTHING_ELSE,
+    }
+
+
+def dead_letters_settings(replicas: int) -> Settings:
+    """`KINITRO_DEAD_LETTERS`. A task that dies twice is one letter; the oldest make room for new ones."""
+    return {
+        "name": DEAD_LETTERS,
+        "subjects": ["dead.>"],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "discard": "old",
+        "max_msgs_per_subject": 1,
+        "max_msgs": LETTERS_MAX,
+        "max_bytes": -1,
+        "max_age": _ns(LETTER_AGE_DAYS * 86_400),
+        "max_msg_size": LETTER_BYTES_MAX,
+        "duplicate_window": _ns(1.0),
         **_NOTHING_ELSE,
     }
 
@@ -184,9 +215,11 @@ async def ensure_streams(
 ) -> None:
     """Creates the streams, and the durables of workers and verifiers, or checks that they are as we would have them.
 
-    Who brings no limits for `KINITRO_TRACES` leaves that stream to those who do: the workers.
+    Who brings no limits for `KINITRO_TRACES` leaves that stream to those who do: the workers. Who may not create or
+    change anything, on a server with an account per role, finds all there or says who is to make it.
 
     Raises:
+        AccessDenied: something is missing, and this user may not create it.
         StreamMismatch: a stream has other settings, or the server does not accept ours.
         LogUnavailable: the server does not answer in time.
     """
@@ -195,15 +228,34 @@ async def ensure_streams(
         try:
             await _ensure(connection, events_settings(replicas), {LOG_ID: str(uuid4())})
             await _ensure(connection, tasks_settings(replicas))
+            await _ensure(connection, dead_letters_settings(replicas))
             if traces is not None:
                 await _ensure_traces(connection, traces_settings(replicas, traces))
             await _ensure_durable(connection, workers_settings(ack_wait_s))
             return await _ensure_durable(connection, verifiers_settings(ack_wait_s))
+        except Forbidden as error:
+            raise AccessDenied(
+                f"{connection.address}: {error}; it is missing or different there:"
+                " start `kinitro scheduler` once, or any command as the operator, which create it"
+            ) from error
         except Refused as error:
             raise StreamMismatch(f"{connection.address} refuses our streams: {error}") from error
         except NoAnswer as error:
             if not await patience.pause():
                 raise LogUnavailable(f"the streams could not be checked in {patience_s:g} s: {error}") from error
+
+
+async def create_traces(connection: Connection, replicas: int) -> None:
+    """Makes `KINITRO_TRACES` where it is missing, for workers that may not; one that is there is left to them.
+
+    Raises:
+        NatsError: no answer, or the server does not accept it.
+    """
+    try:
+        await _ensure_there(connection, traces_settings(replicas, TRACES_KEPT))
+    except Refused as error:
+        if error.code != NO_ROOM:  # a worker with smaller limits may find room
+            raise
 
 
 def differences(expected: Settings, actual: Settings) -> list[str]:
@@ -221,12 +273,7 @@ def differences(expected: Settings, actual: Settings) -> list[str]:
 async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[str, str] | None = None) -> None:
     """`metadata` is given to a new stream; one that exists has its own values under the same names."""
     name, metadata = settings["name"], metadata or {}
-    try:
-        info = await connection.api(f"STREAM.INFO.{name}")
-    except Refused as error:
-        if error.code != STREAM_NOT_FOUND:
-            raise
-        info = await _create(connection, {**settings, "metadata": metadata})
+    info = await _ensure_there(connection, {**settings, "metadata": metadata})
     lines = differences(settings, info["config"])
     for key in metadata.keys() - (info["config"].get("metadata") or {}).keys():
         lines.append(f"metadata: expected {key}, the stream has none; {_remedy(name, 'metadata', key, None)}")
@@ -235,10 +282,18 @@ async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[
         raise StreamMismatch(f"{head} {lines[0]}" if len(lines) == 1 else "\n".join([head, *lines]))
 
 
+async def _ensure_there(connection: Connection, settings: Settings) -> dict[str, Any]:
+    try:
+        return await connection.api(f"STREAM.INFO.{settings['name']}")
+    except Refused as error:
+        if error.code != STREAM_NOT_FOUND:
+            raise
+        return await _create(connection, settings)
+
+
 async def _ensure_traces(connection: Connection, settings: Settings) -> None:
     try:
-        await _correct_limits(connection, settings)
-        await _ensure(connection, settings)
+        await _ensure(connection, await _correct_limits(connection, settings))
     except Refused as error:
         if error.code != NO_ROOM:
             raise
@@ -248,17 +303,25 @@ async def _ensure_traces(connection: Connection, settings: Settings) -> None:
         ) from error
 
 
-async def _correct_limits(connection: Connection, settings: Settings) -> None:
-    """Who starts with other limits than last time means those recordings that are there already, too."""
+async def _correct_limits(connection: Connection, settings: Settings) -> Settings:
+    """Who starts with other limits than last time means those recordings that are there already, too.
+
+    Returns what the stream should be now: with its own limits, if this user may not change them.
+    """
     try:
         config = (await connection.api(f"STREAM.INFO.{TRACES}"))["config"]
     except Refused as error:
         if error.code == STREAM_NOT_FOUND:
-            return
+            return settings
         raise
-    limits = {key: settings[key] for key in ("max_age", "max_bytes")}
-    if any(config.get(key) != wanted for key, wanted in limits.items()):
+    limits = {key: settings[key] for key in _LIMITS}
+    if all(config.get(key) == wanted for key, wanted in limits.items()):
+        return settings
+    try:
         await connection.api(f"STREAM.UPDATE.{TRACES}", {**config, **limits})
+    except Forbidden:
+        return {**settings, **{key: config.get(key) for key in _LIMITS}}
+    return settings
 
 
 async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:
@@ -275,6 +338,10 @@ async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:
 async def _ensure_durable(connection: Connection, settings: Settings) -> None:
     """Unlike a stream it holds nothing that could not be had again, so other settings are simply corrected."""
     name = settings["durable_name"]
+    with contextlib.suppress(Refused):
+        config = (await connection.api(f"CONSUMER.INFO.{TASKS}.{name}"))["config"]
+        if all(config.get(key) == wanted for key, wanted in settings.items()):
+            return
     await connection.api(
         f"CONSUMER.CREATE.{TASKS}.{name}.{settings['filter_subject']}",
         {"stream_name": TASKS, "config": {**settings, "name": name}},

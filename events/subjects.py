@@ -23,7 +23,7 @@ evt.discovery.<ordinal>                                         DiscoveryDegrade
 from __future__ import annotations
 
 from functools import singledispatch
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from events.anchors import RootAnchored
 from events.copies import CopiesFound
@@ -60,6 +60,9 @@ RULES = "evt.rules.*"
 DISCOVERY = "evt.discovery.*"
 EPISODE_TASKS = "task.episode.>"
 CHECK_TASKS = "task.check.>"
+TASKS = "task.>"
+DEAD = "dead."
+DEAD_LETTERS = "dead.>"
 
 
 def miner(hotkey: Hotkey, ordinal: int) -> str:
@@ -193,6 +196,36 @@ def task_of(work: Task) -> str:
 def tasks(number: CycleId) -> str:
     """The filter that selects the tasks of one cycle on the work queue, of episodes and of checks."""
     return f"task.*.{number}.>"
+
+
+def dead_letter(task_subject: str) -> str:
+    """The subject of a task that nobody could take (not in the log)."""
+    return f"{DEAD}{task_subject}"
+
+
+class Settling(NamedTuple):
+    """What makes a task pointless, once the log has it."""
+
+    outcome: str
+    """Subject of the episode's outcome, or the check's."""
+    seal: str
+    """Subject of the cycle's end."""
+
+
+def settling(task_subject: str) -> Settling | None:
+    """Read from the subject alone, as a task's body may be of another version; None if it is no task's subject."""
+    match task_subject.split("."):
+        case ["task", "episode", number, uid, family, name, index] if all(map(_counts, (number, uid, index))):
+            outcome = f"evt.cycle.{number}.episode.{uid}.{family}.{name}.{index}"
+        case ["task", "check", number, uid] if _counts(number) and _counts(uid):
+            outcome = f"evt.cycle.{number}.verification.{uid}"
+        case _:
+            return None
+    return Settling(outcome, f"evt.cycle.{number}.seal")
+
+
+def _counts(token: str) -> bool:
+    return token.isascii() and token.isdecimal()
 
 
 def episodes_of(number: CycleId, uid: Uid) -> str:

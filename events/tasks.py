@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from events.cycles import EpisodeTerms
 from events.draws import WITNESSES_MAX
@@ -87,3 +87,9 @@ class CheckTask(Value):
 
 
 Task = EpisodeTask | CheckTask
+
+
+def trouble(error: ValidationError) -> str:
+    """What is wrong with the fields of a task, in one line and without their values."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, it['loc'])) or 'the whole'}: {it['msg']}" for it in found)

@@ -3,6 +3,7 @@
             ┌─ no task at all ──────────────────────────────────────────────── Drop
     message ┤
             └─ task ┬─ has an outcome ──────────────────────────────────────── Done
+                    ├─ has attempts of a newer version: not ours to go on ──── Drop
                     └─ has none ┬─ an earlier attempt was lost: recorded
                                 ├─ attempts exhausted: EpisodeAbandoned ────── Done
                                 └─ attempt ┬─ ran:    EpisodeCompleted ─────── Done
@@ -36,11 +37,10 @@ from consumers.simulation.outcomes import (
     our_network,
     outcome_of,
     parse_task,
-    retry_delay_s,
 )
-from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
+from consumers.work import Answer, Done, Drop, LetGo, RetryAfter, retry_delay_s
 from events import subjects
-from events.codec import decode, draft
+from events.codec import CodecError, decode, draft
 from events.envelope import follow
 from events.episodes import EpisodeAbandoned, EpisodeAttemptFailed, EpisodeCompleted, EpisodeForfeited, FailureCode
 from events.ids import EpisodeKey
@@ -97,6 +97,8 @@ class EpisodeHandler:
         try:
             with structlog.contextvars.bound_contextvars(**bound):
                 return await self._settle_or_give_way(task, delivery)
+        except CodecError as error:
+            return Drop(f"an earlier attempt cannot be read, so nobody here can go on: {error}")
         except LogUnavailable as error:
             return RetryAfter(retry_delay_s(delivery, self._rng), f"the log is away: {error}")
         finally:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from pydantic import ValidationError
 
 from events.cycles import EpisodeTerms
@@ -18,7 +16,7 @@ from events.episodes import (
     FailureCode,
     ForfeitCode,
 )
-from events.tasks import EpisodeTask
+from events.tasks import EpisodeTask, trouble
 from events.variation import variation_digest
 from sim.episode import EpisodeForfeit, EpisodeResult, LatencySummary
 from sim.errors import SimError
@@ -31,8 +29,6 @@ STEP_ALLOWANCE_S = 0.5
 """How long one of our own steps may take, in a process with many episodes in flight."""
 SETUP_ALLOWANCE_S = 60.0
 """How long we may take to build an environment, to reset it and to let go of it."""
-
-RETRY_BASE_S, RETRY_MAX_S, RETRY_DOUBLINGS = 1.0, 60.0, 6
 
 
 class MalformedTask(ValueError):
@@ -52,10 +48,9 @@ def parse_task(body: bytes) -> EpisodeTask:
     try:
         task = EpisodeTask.model_validate_json(body)
         task.key.id  # noqa: B018  # an environment id that names no subject is refused here
-    except (ValidationError, ValueError) as error:
-        raise MalformedTask(
-            f"not an episode task, was it queued by another version? {printable(str(error))}"
-        ) from error
+    except ValueError as error:
+        said = printable(trouble(error) if isinstance(error, ValidationError) else str(error))
+        raise MalformedTask(f"not an episode task, was it queued by another version? {said}") from error
     return task
 
 
@@ -171,11 +166,6 @@ def wall_clock_max_s(terms: EpisodeTerms, *, setup_allowance_s: float = SETUP_AL
     """Seconds an attempt takes if every policy call uses up its deadline, and every step of ours its allowance."""
     step_s = terms.act_deadline_ms / 1000 + STEP_ALLOWANCE_S
     return terms.reset_deadline_ms / 1000 + terms.steps_max * step_s + setup_allowance_s
-
-
-def retry_delay_s(failed: int, rng: random.Random) -> float:
-    """Seconds to wait after the `failed`-th (1, 2, ...) failure: doubling up to a minute, give or take a half."""
-    return min(RETRY_BASE_S * 2.0 ** min(failed - 1, RETRY_DOUBLINGS), RETRY_MAX_S) * rng.uniform(0.5, 1.5)
 
 
 def _failure(task: EpisodeTask, code: FailureCode, detail: str, *, attempt: int, worker: str) -> EpisodeAttemptFailed:

@@ -16,7 +16,9 @@ from consumers.simulation.recording import TraceKeeper
 from consumers.simulation.simulator import Simulator
 from consumers.simulation.thread import either, simulation_thread
 from consumers.simulation.watching import watching
+from consumers.work import Burial
 from events.connection import connect
+from events.dead_letters import DeadLetters
 from events.jetstream import JetStreamLog
 from events.live import Detail
 from events.streams import ACK_WAIT_S, TASKS, TRACES_KEPT, TraceLimits, ensure_streams, workers_settings
@@ -91,7 +93,8 @@ async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
                     keep=TraceKeeper(TraceStore(connection)),
                 )
                 async with either(stop, simulator.stuck) as ending:
-                    await _work(settings, watched.handle(handler), ending)
+                    burial = Burial(DeadLetters(connection), settings.name)
+                    await _work(settings, watched.handle(handler), ending, burial)
         if simulator.stuck.is_set():
             raise WorkerStuck(f"the simulation thread of {settings.name} hangs; start another worker")
 
@@ -109,9 +112,9 @@ def application(settings: WorkerSettings) -> tuple[FastStream, Intake]:
     return FastStream(broker, logger=None), intake
 
 
-async def _work(settings: WorkerSettings, handle: Handle, stop: asyncio.Event) -> None:
+async def _work(settings: WorkerSettings, handle: Handle, stop: asyncio.Event, burial: Burial) -> None:
     app, intake = application(settings)
     async with started(app):
         log.info("worker started", episodes_in_flight=settings.episodes_in_flight)
-        await intake.run(handle, stop, grace_s=settings.grace_s)
+        await intake.run(handle, stop, grace_s=settings.grace_s, burial=burial)
     log.info("worker stopped")

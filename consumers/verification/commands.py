@@ -11,6 +11,7 @@ import structlog
 import typer
 
 from consumers.commands import EXIT_STUCK, ExecutorOptions
+from consumers.simulation.loop_watchdog import loop_watchdog
 from consumers.simulation.worker import WorkerStuck
 from consumers.verification.options import CACHE, CommittedCodeOptions
 from consumers.verification.verifier import VerifierSettings, run_verifier
@@ -55,7 +56,8 @@ def verifier(
                 replicas=log.replicas,
             )
             try:
-                await run_verifier(verifier_settings, stop)
+                async with loop_watchdog():
+                    await run_verifier(verifier_settings, stop)
             except WorkerStuck as error:
                 logger.critical("verifier is stuck", error=str(error))
                 os._exit(EXIT_STUCK)  # what hangs may hang the ordinary way out too

@@ -3,6 +3,7 @@
             ┌─ no task at all ───────────────────────────────────────── Drop
     message ┤
             └─ task ┬─ has an outcome ───────────────────────────────── Done
+                    ├─ was taken up too often without one ───────────── Drop
                     └─ has none: is checked ┬─ VerificationPassed ───── Done
                                             ├─ VerificationFailed ───── Done
                                             ├─ VerificationInconclusive Done
@@ -22,16 +23,17 @@ import structlog
 from faststream.nats import NatsMessage
 from pydantic import ValidationError
 
-from consumers.simulation.outcomes import MalformedTask, retry_delay_s
+from consumers.simulation.outcomes import MalformedTask
 from consumers.verification.checking import Checked, Checker
+from consumers.verification.limits import DELIVERIES_MAX
 from consumers.verification.verdict import Failed, Inconclusive, Passed
-from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
+from consumers.work import Answer, Done, Drop, LetGo, RetryAfter, retry_delay_s
 from events import subjects
 from events.codec import draft
 from events.envelope import follow
 from events.ids import CycleId, Uid
 from events.log import Conflict, EventLog, LogUnavailable
-from events.tasks import CheckTask
+from events.tasks import CheckTask, trouble
 from events.traces import TracesUnavailable
 from events.verification import (
     InconclusiveReason,
@@ -74,16 +76,18 @@ class CheckHandler:
         self._running.add(miner)
         try:
             with structlog.contextvars.bound_contextvars(cycle=task.cycle, uid=task.uid):
-                return await self._settle(task)
+                return await self._settle(task, delivery)
         except (LogUnavailable, TracesUnavailable) as error:
             return RetryAfter(retry_delay_s(delivery, self._rng), f"the log is away: {error}")
         finally:
             self._running.discard(miner)
 
-    async def _settle(self, task: CheckTask) -> Answer:
+    async def _settle(self, task: CheckTask, delivery: int) -> Answer:
         subject = subjects.verification(task.cycle, task.uid)
         if await self._events.last(subject) is not None:
             return Done()
+        if delivery > DELIVERIES_MAX:
+            return Drop(f"taken up {DELIVERIES_MAX} times without an outcome: do its verifiers die of it?")
         outcome = await self._outcome(task)
         envelope = follow(outcome, cause=task.cause, correlation=task.correlation, source=SOURCE)
         try:
@@ -116,9 +120,8 @@ def parse_task(body: bytes) -> CheckTask:
     try:
         return CheckTask.model_validate_json(body)
     except ValidationError as error:
-        raise MalformedTask(
-            f"not a check's task, was it queued by another version? {printable(str(error))}"
-        ) from error
+        said = printable(trouble(error))
+        raise MalformedTask(f"not a check's task, was it queued by another version? {said}") from error
 
 
 def outcome_of(task: CheckTask, checked: Checked, *, duration_s: float, verifier: str) -> VerificationOutcome:

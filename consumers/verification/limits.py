@@ -33,6 +33,10 @@ REPEATS_BY_VALUE = 2
 REPEATS_BY_DISTRIBUTION = REPEATS_MIN
 """Of both sides."""
 
+DELIVERIES_MAX = 20
+"""How often a check is taken up that leaves no outcome, such as one with which its verifier dies every time. Lost
+leases and stops count too, so there are many; what is taken up again after that is for somebody to look at."""
+
 
 def sandbox_limits(within_s: float) -> Limits:
     """For a check that may take so long."""

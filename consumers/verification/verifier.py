@@ -23,8 +23,10 @@ from consumers.verification.repository import Repositories
 from consumers.verification.sandbox.choice import choose_sandbox
 from consumers.verification.sandbox.docker import ENGINE
 from consumers.verification.sandbox.protocol import NoSandbox
+from consumers.work import Burial
 from events.cli import until
 from events.connection import connect
+from events.dead_letters import DeadLetters
 from events.jetstream import JetStreamLog
 from events.streams import ACK_WAIT_S, TASKS, ensure_streams, verifiers_settings
 from events.traces import TraceStore
@@ -81,7 +83,7 @@ async def run_verifier(settings: VerifierSettings, stop: asyncio.Event) -> None:
             handler = CheckHandler(events, checker, verifier=settings.name)
             async with either(stop, checker.stuck) as ending:
                 await until(ending, _tell_sandbox(settings.engine))
-                await _work(settings, handler, ending)
+                await _work(settings, handler, ending, Burial(DeadLetters(connection), settings.name))
         if checker.stuck.is_set():
             raise WorkerStuck(f"the simulation thread of {settings.name} hangs; start another verifier")
 
@@ -108,9 +110,9 @@ async def _tell_sandbox(engine: str) -> None:
         log.info("committed code runs in a sandbox", sandbox=sandbox.name)
 
 
-async def _work(settings: VerifierSettings, handler: CheckHandler, stop: asyncio.Event) -> None:
+async def _work(settings: VerifierSettings, handler: CheckHandler, stop: asyncio.Event, burial: Burial) -> None:
     app, intake = application(settings)
     async with started(app):
         log.info("verifier started")
-        await intake.run(handler, stop, grace_s=GRACE_S)
+        await intake.run(handler, stop, grace_s=GRACE_S, burial=burial)
     log.info("verifier stopped")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -42,6 +44,10 @@ async def test_it_tells_what_the_log_says(api: Api, read_side: Written) -> None:
     assert value(found, "kinitro_eval_cycles_total", end="sealed") == 1
     assert value(found, "kinitro_eval_cycles_total", end="abandoned") == 0
     assert value(found, "kinitro_eval_cycle_running") == 2
+    status = (await api.get("/v1/cycles/2")).json
+    planned_at = datetime.fromisoformat(status["planned_at"]).timestamp()
+    assert value(found, "kinitro_eval_last_plan_timestamp_seconds") == planned_at
+    assert value(found, "kinitro_eval_interval_seconds") == 3600
     assert value(found, "kinitro_eval_duration_seconds_count", end="sealed") == 1
     assert value(found, "kinitro_eval_duration_seconds_bucket", end="sealed", le="+Inf") == 1
     outcomes = ("completed", "forfeited", "abandoned")
@@ -50,7 +56,7 @@ async def test_it_tells_what_the_log_says(api: Api, read_side: Written) -> None:
     assert value(found, "kinitro_miners_active") == len(MINERS)
     assert value(found, "kinitro_projection_lag_events", projection="cycles") == 0
     assert value(found, "kinitro_up", part="database") == value(found, "kinitro_up", part="log") == 1
-    assert value(found, "kinitro_queue_depth") == 0
+    assert value(found, "kinitro_queue_depth") == value(found, "kinitro_dead_letters") == 0
 
 
 async def test_it_tells_the_same_after_a_restart(

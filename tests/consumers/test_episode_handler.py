@@ -269,3 +269,25 @@ async def test_a_hanging_simulation_fails_the_attempt_and_is_noticed(log: Memory
 async def test_poison_is_dropped(poison: bytes, log: MemoryLog, stage: SimulationThread) -> None:
     assert isinstance(await worker(log, stage).handle(poison, delivery=1), Drop)
     assert await facts_in(log) == []
+
+
+async def test_attempts_of_a_newer_version_are_left_to_newer_workers(log: MemoryLog, stage: SimulationThread) -> None:
+    it = task(terms=TERMS)
+    earlier = draft(begin(facts.attempt_failed(it.key), source="/test"))
+    document = orjson.loads(earlier.body)
+    document["data"]["learned_later"] = 1
+    await log.append([earlier._replace(body=orjson.dumps(document))])
+    answer = await worker(log, stage).handle(body(it), delivery=2)
+    assert isinstance(answer, Drop)
+    assert "earlier attempt cannot be read" in answer.reason
+
+
+async def test_what_is_wrong_with_a_task_is_told_without_its_endpoint(
+    log: MemoryLog, stage: SimulationThread
+) -> None:
+    secret = "https://sealed.example"
+    newer = orjson.dumps({**task(endpoint=secret).model_dump(mode="json"), "cycle": secret, "camera_fps": 30})
+    answer = await worker(log, stage).handle(newer, delivery=1)
+    assert isinstance(answer, Drop)
+    assert "camera_fps: Extra inputs are not permitted" in answer.reason
+    assert secret not in answer.reason

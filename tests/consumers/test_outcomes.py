@@ -19,9 +19,9 @@ from consumers.simulation.outcomes import (
     attempt_was_lost,
     outcome_of,
     parse_task,
-    retry_delay_s,
     wall_clock_max_s,
 )
+from consumers.work import retry_delay_s
 from events.episodes import ActLatency, EpisodeCompleted, EpisodeForfeited, Evidence, FailureCode, ForfeitCode
 from sim.episode import EpisodeForfeit, EpisodeResult, LatencySummary
 from sim.errors import SimulationFailed, UnknownEnvironment

@@ -238,6 +238,25 @@ async def test_a_worker_stops_in_time_while_the_server_is_away(bus: Bus) -> None
             assert await worker.wait() == 0
 
 
+async def test_what_cannot_be_handed_back_as_the_server_is_away_comes_back_by_itself(bus: Bus) -> None:
+    gate = Gate()
+    async with served(gate) as policy:
+        it = task(endpoint=policy.url, terms=TERMS)
+        await bus.queue.put([it])
+        async with worker_process(bus, "worker-1", "--grace-s", "0.1") as worker:
+            await gate.holds(1)
+            bus.server.kill()
+            worker.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(60):
+                assert await worker.wait() == 0
+        bus.server.start()
+        gate.open()
+        async with running_worker(bus, name="worker-2"):
+            await eventually(bus.is_empty)
+    [outcome] = [event for event in await bus.facts() if isinstance(event, EpisodeCompleted)]
+    assert outcome.worker == "worker-2"
+
+
 async def test_a_recording_is_kept_of_every_outcome(bus: Bus) -> None:
     it = task(endpoint="", terms=TERMS)
     async with served(expert) as policy, running_worker(bus):

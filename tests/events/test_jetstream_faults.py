@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,12 +16,14 @@ from events.connection import Connection, connect
 from events.jetstream import PATIENCE_S, JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import Draft, EventLog, LogDamaged, LogError, LogUnavailable, Stored
+from events.server import find_binary
 from events.streams import EVENTS, ensure_streams
 from tests.contracts.event_log import a_draft, drafts, everything
 from tests.contracts.task_queue import tasks
 from tests.eventually import eventually
 from tests.fixtures.link import Link
 from tests.fixtures.nats import NatsProcess, delete_streams
+from tests.fixtures.ports import free_port
 
 
 @pytest.fixture
@@ -261,3 +265,28 @@ async def test_a_long_undisturbed_read_is_one_flow(event_log: JetStreamLog) -> N
     with capture_logs() as logs:
         assert len(await everything(event_log)) == 15_000
     assert [entry for entry in logs if entry["event"] == reader.BROKEN] == []
+
+
+@pytest.mark.usefixtures("nats")
+async def test_a_server_that_answers_nothing_is_left_for_another(nats_server: NatsProcess, tmp_path: Path) -> None:
+    with without_jetstream(tmp_path) as silent:
+        while True:  # which of the two comes first is drawn
+            async with await connect(f"{silent},{nats_server.url}", "mortal") as connection:
+                if connection.address not in silent:
+                    continue
+                log = JetStreamLog(connection, patience_s=60)
+                assert await log.last_sequence() >= 0
+                assert connection.address in nats_server.url
+                return
+
+
+@contextmanager
+def without_jetstream(home: Path) -> Iterator[str]:
+    """A server that takes connections, and knows of no log: as one that is cut off from the others of its cluster."""
+    port = free_port()
+    process = subprocess.Popen([find_binary(), "-a", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        yield f"nats://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait(60)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
@@ -47,13 +48,24 @@ LEASE_S = 3.0
 """Short, so that no test waits long for a task of the dead."""
 
 
+class LogServer(Protocol):
+    """The server of the log, or all of them; `start` does not wait until it is ready."""
+
+    @property
+    def url(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 @dataclass
 class Stage:
     """Servers and roles, up and running. What a test changes about them is its fault."""
 
     home: Path
     subnet: Subnet
-    nats: NatsProcess
+    nats: LogServer
     postgres: RunningPostgres
     roles: dict[str, Role]
     api: Api
@@ -67,6 +79,12 @@ class Stage:
     @property
     def workers(self) -> list[Role]:
         return [self.roles[name] for name in WORKERS]
+
+    @property
+    def log_directory(self) -> Path:
+        """Of the log's server, where it is our own."""
+        assert isinstance(self.nats, NatsProcess)
+        return self.nats.embedded.directory
 
     async def another(self, name: str, like: str, **more: str) -> Role:
         """One more process of a role, under another name."""
@@ -170,27 +188,31 @@ async def stage(
     roles: tuple[str, ...] = ROLES,
     log_on: Callable[[Path], AbstractContextManager[object]] = lambda _: nullcontext(),
     traces: TraceLimits = TRACES_KEPT,
+    log_server: LogServer | None = None,
+    replicas: int = 1,
     **variables: str,
 ) -> AsyncIterator[Stage]:
     """Servers and roles of a new home, with the fixed cycle planned and seeded (`begun`), and nobody's fault yet.
 
-    `log_on` prepares the directory of the log's server. `traces` is what the roles have by their options, and
-    `variables` the environment of all of them.
+    `log_server`: one that runs already, in place of one of our own; else `log_on` prepares its directory. `traces`:
+    what the roles have by their options; `variables`: environment of all roles.
     """
     async with AsyncExitStack() as stack:
         home = stack.enter_context(new_home())
-        nats, postgres = NatsProcess(home), RunningPostgres(home)
-        stack.enter_context(log_on(nats.embedded.directory))
-        stack.callback(nats.kill)
+        nats, postgres = log_server or NatsProcess(home), RunningPostgres(home)
         stack.callback(postgres.kill)
-        await asyncio.gather(_up(nats), _up_database(postgres))
+        if isinstance(nats, NatsProcess):
+            stack.enter_context(log_on(nats.embedded.directory))
+            stack.callback(nats.kill)
+            await _up(nats)
+        await _up_database(postgres)
         connection = await stack.enter_async_context(await connect(nats.url, "test"))
-        await ensure_streams(connection, ack_wait_s=LEASE_S, traces=traces)
+        await ensure_streams(connection, replicas=replicas, ack_wait_s=LEASE_S, traces=traces)
         log = JetStreamLog(connection, patience_s=CYCLE_S)
         if begun:
             await write_beginning(log, home, subnet)
         address = ApiOptions(host="127.0.0.1", port=free_port())
-        env = _variables(home, subnet, nats.url, postgres.server.url, address) | variables
+        env = _variables(home, subnet, LogOptions(nats.url, replicas), postgres.server.url, address) | variables
         running = {name: _role(name, name.partition("-")[0], home, env) for name in roles}
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
         api = Api(f"http://127.0.0.1:{address.port}", session)
@@ -212,11 +234,11 @@ async def _up_database(postgres: RunningPostgres) -> None:
     await create_database(postgres.server.url)
 
 
-def _variables(home: Path, subnet: Subnet, nats_url: str, database_url: str, address: ApiOptions) -> dict[str, str]:
+def _variables(home: Path, subnet: Subnet, log: LogOptions, database_url: str, address: ApiOptions) -> dict[str, str]:
     return {
         "KINITRO_HOME": str(home),
         **environment(
-            LogOptions(nats_url),
+            log,
             DatabaseOptions(database_url),
             subnet.network,
             subnet.cycles,

@@ -48,7 +48,7 @@ async def test_disk_full(subnet: Subnet, undisturbed: Result, tell: Tell) -> Non
         async with small as it, it.telling():
             await it.under_way()
             await all_slots_taken(it.log, SLOTS)
-            filler = it.nats.embedded.directory / "filler"
+            filler = it.log_directory / "filler"
             fill(filler)
             release()
             await eventually(lambda: takes_no_appends(it))

@@ -26,7 +26,7 @@ CUT_BYTES = 1_500
 async def test_log_restored_from_yesterday(subnet: Subnet, undisturbed: Result, tell: Tell) -> None:
     with subnet.held() as release:
         async with stage(subnet) as it:
-            store, yesterday = it.nats.embedded.directory / "store", it.home / "yesterday"
+            store, yesterday = it.log_directory / "store", it.home / "yesterday"
             await it.under_way(1)
             await asyncio.to_thread(it.nats.kill)
             shutil.copytree(store, yesterday)
@@ -48,7 +48,7 @@ async def test_truncated_log_file(subnet: Subnet, undisturbed: Result, tell: Tel
         async with stage(subnet) as it:
             seen = await seen_by_all(it)
             await asyncio.to_thread(it.nats.kill)
-            cut_off(it.nats.embedded.directory / "store")
+            cut_off(it.log_directory / "store")
             await asyncio.to_thread(it.nats.start)
             lost = seen - await it.log.last_sequence()
             await refused(it)

@@ -20,7 +20,7 @@ PROJECTED_S = 60.0
 
 async def assert_served(api: Api, log: EventLog) -> None:
     """Waits until the API is up to the log; then it must show the log's weights and all of its episodes."""
-    await projected(api)
+    await projected(api, await log.last_sequence())
     await assert_shown(api, log)
 
 
@@ -36,8 +36,8 @@ async def assert_shown(api: Api, log: EventLog) -> None:
     assert set(await episode_ids(api)) == ended
 
 
-async def projected(api: Api) -> None:
-    """Returns once the API is there and every read model behind it is up to the end of the log."""
+async def projected(api: Api, least: int = 0) -> None:
+    """Returns once the API is there and every read model behind it is up to the end of the log, and this far."""
 
     async def is_up_to_date() -> bool:
         try:
@@ -45,7 +45,9 @@ async def projected(api: Api) -> None:
         except (aiohttp.ClientError, TimeoutError):
             return False
         positions = answer.json["projections"].values()
-        return answer.json["status"] == "healthy" and all(it["lag"] == 0 for it in positions)
+        return answer.json["status"] == "healthy" and all(
+            it["lag"] == 0 and it["sequence"] >= least for it in positions
+        )
 
     await eventually(is_up_to_date, PROJECTED_S)
 
