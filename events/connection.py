@@ -87,6 +87,8 @@ class Connection:
         self.client, self.url, self.name, self.user = DirectClient(), url, name, user
         self.on_lost: set[Callable[[], None]] = set()
         """Called whenever the connection breaks."""
+        self.losses = 0
+        """How often it has."""
         self._inbox = ""
         self._address = "the NATS server"
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
@@ -276,6 +278,7 @@ class Connection:
         logger.info("connected to NATS again", server=self.address, connection=self.name)
 
     def _lose(self, reason: NoAnswer) -> None:
+        self.losses += 1
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(reason)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 from events import live, subjects
 from events.connection import API, LOCAL_API
+from events.jetstream import UNAPPENDED
 from events.streams import DEAD_LETTERS, EVENTS, TASKS, TRACES, VERIFIERS, WORKERS
 
 OPERATOR = "operator"
@@ -122,7 +123,7 @@ ROLES: dict[str, Rights] = {
             *_takes(WORKERS, subjects.EPISODE_TASKS),
         ),
         pulls=_api(f"CONSUMER.MSG.NEXT.{TASKS}.{WORKERS}"),
-        tells=(LIVE_STEPS,),
+        tells=(LIVE_STEPS, UNAPPENDED),
         hears=(("api", LIVE_WISHES),),
     ),
     "verifier": Rights(
@@ -145,7 +146,7 @@ ROLES: dict[str, Rights] = {
         ),
         pulls=_READS_BY,
         tells=(LIVE_WISHES,),
-        hears=(("worker", LIVE_STEPS),),
+        hears=(("worker", LIVE_STEPS), ("worker", UNAPPENDED)),
     ),
 }
 

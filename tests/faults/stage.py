@@ -9,8 +9,9 @@ async with stage(subnet) as it:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -23,9 +24,10 @@ from events import subjects
 from events.cli import LogOptions, environment
 from events.connection import connect
 from events.jetstream import JetStreamLog
-from events.streams import ensure_streams
+from events.streams import TRACES_KEPT, TraceLimits, ensure_streams
 from projectors.commands import DatabaseOptions
 from projectors.database import create_database
+from projectors.topics import PROJECTIONS
 from tests.eventually import eventually
 from tests.faults.gate import Gate, Point
 from tests.faults.roles import Role
@@ -85,6 +87,12 @@ class Stage:
     def workers(self) -> list[Role]:
         return [role for name, role in self.roles.items() if name.startswith("worker-")]
 
+    @property
+    def log_directory(self) -> Path:
+        """Of the log's server, where it is our own."""
+        assert isinstance(self.nats, NatsProcess)
+        return self.nats.embedded.directory
+
     async def another(self, name: str, like: str, **more: str) -> Role:
         """One more process of a role, under another name."""
         role = self.roles[name] = _role(name, like, self.home, self.roles[like].env | more)
@@ -128,6 +136,33 @@ class Stage:
         await asyncio.sleep(away_s)
         await asyncio.to_thread(self.postgres.start)
 
+    async def kinitro(self, *arguments: str) -> str:
+        """What this command says, run beside the roles with what they know; it must succeed."""
+        env = os.environ | self.roles["api"].env
+        process = await asyncio.create_subprocess_exec(
+            *kinitro(*arguments), env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output = (await process.communicate())[0].decode()
+        assert process.returncode == 0, output
+        return output
+
+    async def health(self, path: str = "/readyz") -> tuple[int, list[str]]:
+        """The status of this answer, and which parts it says are not as they should be; 0 while nobody answers."""
+        try:
+            answer = await self.api.get(path)
+        except aiohttp.ClientError:
+            return 0, []
+        return answer.status, answer.json["degraded"]
+
+    async def read_models_right(self) -> None:
+        """Fails unless the tables hold, row by row, what the log alone gives: none missing, none counted twice."""
+        said = await self.kinitro("replay")
+        assert said.count("identical to what was live") == len(PROJECTIONS), said
+
+    def look_anew(self) -> None:
+        """Forgets what was seen of the log, for a test in which it has lost that."""
+        self.log = JetStreamLog(self.log._connection, patience_s=CYCLE_S)
+
     async def finished(self) -> Result:
         """What the cycle came to, once its weights are signed. Every planned episode has exactly one outcome."""
         async with asyncio.timeout(CYCLE_S):
@@ -142,12 +177,23 @@ class Stage:
         byte for byte; all that anybody has seen in the log, or was told is there, is there; the audit derives the
         same; and the API shows it.
         """
-        try:
-            assert await self.finished() == undisturbed
+        await self.ended_as(undisturbed)
+        async with self.telling():
             await self.witness.confirmed()
+
+    async def ended_as(self, undisturbed: Result) -> None:
+        """As `unharmed`, of a log that has lost what somebody had seen."""
+        async with self.telling():
+            assert await self.finished() == undisturbed
             assert await outcomes_told(self.workers, self.log) > 0
             assert (await audited(self.log)).agrees
             await assert_served(self.api, self.log)
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """What fails in it fails with everybody's output."""
+        try:
+            yield
         except BaseException:
             self.tell()
             raise
@@ -166,6 +212,8 @@ async def stage(
     roles: tuple[str, ...] = ROLES,
     gated: tuple[str, ...] = (),
     own: Mapping[str, Mapping[str, str]] | None = None,
+    log_on: Callable[[Path], AbstractContextManager[object]] = lambda _: nullcontext(),
+    traces: TraceLimits = TRACES_KEPT,
     log_server: LogServer | None = None,
     replicas: int = 1,
     **variables: str,
@@ -173,19 +221,20 @@ async def stage(
     """Servers and roles of a new home, with the fixed cycle planned and seeded (`begun`), and nobody's fault yet.
 
     `gated`: roles that reach the log through a gate; all of these are open, and no process has come to one yet.
-    `log_server`: one that runs already, in place of one of our own.
-    `own`: environment of single roles; `variables`: of all.
+    `log_server`: one that runs already, in place of one of our own; else `log_on` prepares its directory.
+    `traces`: what the roles have by their options. `own`: environment of single roles; `variables`: of all.
     """
     async with AsyncExitStack() as stack:
         home = stack.enter_context(new_home())
         nats, postgres = log_server or NatsProcess(home), RunningPostgres(home)
         stack.callback(postgres.kill)
         if isinstance(nats, NatsProcess):
+            stack.enter_context(log_on(nats.embedded.directory))
             stack.callback(nats.kill)
             await _up(nats)
         await _up_database(postgres)
         connection = await stack.enter_async_context(await connect(nats.url, "test"))
-        await ensure_streams(connection, replicas=replicas, ack_wait_s=LEASE_S)
+        await ensure_streams(connection, replicas=replicas, ack_wait_s=LEASE_S, traces=traces)
         log = JetStreamLog(connection, patience_s=CYCLE_S)
         if begun:
             await write_beginning(log, home, subnet)
