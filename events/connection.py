@@ -97,7 +97,8 @@ class Connection:
         self._asked = 0
         self._denied: str | None = None
         """What was said last of why the server says no: it says so at every try."""
-        self._answered_at = time.monotonic()
+        self._silent_since: float | None = None
+        """When the first of the requests was sent that have had no answer; None if the last one had."""
 
     @property
     def payload_max(self) -> int:
@@ -111,22 +112,29 @@ class Connection:
             NoAnswer, Forbidden: see the classes.
             Refused: the answer is a JetStream error.
         """
-        reply, answer = self.expect()
-        self._sent[reply] = build(reply)
+        asked_at = time.monotonic()
         try:
+            document = await self._answer(build, timeout_s)
+        except NoAnswer:
+            await self._leave_if_silent(asked_at)
+            raise
+        except Refused:
+            self._silent_since = None
+            raise
+        self._silent_since = None
+        return document
+
+    async def _answer(self, build: Callable[[str], bytes], timeout_s: float) -> dict[str, Any]:
+        reply, answer = self.expect()
+        try:
+            self._sent[reply] = build(reply)
             async with asyncio.timeout(timeout_s):
                 await self.send(self._sent[reply])
-                document = parse(await answer)
+                return parse(await answer)
         except TimeoutError:
-            await self._leave_if_silent()
             raise NoAnswer(f"no answer from {self.address} in {timeout_s:g} s") from None
-        except NoAnswer:
-            await self._leave_if_silent()
-            raise
         finally:
             self.forget(reply)
-        self._answered_at = time.monotonic()
-        return document
 
     async def api(self, call: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Calls JetStream's API: `STREAM.INFO.KINITRO_EVENTS`, for example.
@@ -260,12 +268,13 @@ class Connection:
                 self._waiting[reply].set_exception(Forbidden(as_sent.decode(), self.user))
         return bool(found)
 
-    async def _leave_if_silent(self) -> None:
+    async def _leave_if_silent(self, asked_at: float) -> None:
         """Goes to another server of the cluster, if there is one and this one has said nothing for long."""
-        is_silent = time.monotonic() - self._answered_at > SILENCE_S
+        self._silent_since = asked_at if self._silent_since is None else self._silent_since
+        is_silent = time.monotonic() - self._silent_since > SILENCE_S
         if is_silent and self.client.is_connected and len(self.client.servers) > 1:
             logger.warning("the server is silent: trying another", server=self.address, connection=self.name)
-            self._answered_at = time.monotonic()
+            self._silent_since = None
             await self.client.force_reconnect()
 
     async def _on_lost(self) -> None:
@@ -275,6 +284,7 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         self._denied = None
+        self._silent_since = None
         logger.info("connected to NATS again", server=self.address, connection=self.name)
 
     def _lose(self, reason: NoAnswer) -> None:
