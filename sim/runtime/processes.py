@@ -139,7 +139,7 @@ class Supervisor:
     def __init__(self) -> None:
         self._running: dict[str, _Running] = {}
         self.failed: asyncio.Future[ChildRefused] = asyncio.get_running_loop().create_future()
-        """Done when a child cannot be run at all."""
+        """Done when a child cannot be run at all, or what keeps one running has failed itself."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -232,6 +232,7 @@ class _Running:
         self._failed = failed
         self._launched: Launched | None = None
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {child.name}")
+        self._keeper.add_done_callback(self._on_kept)
 
     @property
     def pid(self) -> int | None:
@@ -239,10 +240,13 @@ class _Running:
 
     async def stop(self) -> None:
         self._keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._keeper
+        await asyncio.wait({self._keeper})
         if self._launched and not await self._launched.stop(self.child.stop_signal, self.child.stop_grace_s):
             log.warning("child did not stop in time: killed", child=self.child.name, grace_s=self.child.stop_grace_s)
+
+    def _on_kept(self, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and (error := keeper.exception()) and not self._failed.done():
+            self._failed.set_exception(error)
 
     async def _keep(self) -> None:
         deaths, had_run = 0, False

@@ -13,6 +13,7 @@ from sim.runtime.processes import (
     Child,
     ChildNotReady,
     ChildRefused,
+    Launched,
     Restart,
     Supervisor,
     backoff_s,
@@ -110,6 +111,17 @@ async def test_a_program_that_does_not_exist_is_not_tried_again() -> None:
     async with Supervisor() as supervisor:
         with pytest.raises(ChildRefused, match="absent cannot be started"):
             await supervisor.start(Child("absent", ("/nonexistent/program",)))
+
+
+async def test_what_nobody_foresaw_in_a_launch_ends_the_supervisor() -> None:
+    async def broken(_: Child) -> Launched:
+        raise ZeroDivisionError
+
+    async with Supervisor() as supervisor:
+        await supervisor.start(Child("broken", (), launch=broken))
+        with pytest.raises(ZeroDivisionError):
+            async with asyncio.timeout(10):
+                await supervisor.until(asyncio.Event())
 
 
 async def test_waiting_for_a_job_ends_when_another_child_is_refused() -> None:
