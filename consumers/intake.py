@@ -20,6 +20,7 @@ from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.security import NatsSecurity
 from nats.js.api import ConsumerConfig
+from nats.js.errors import APIError, ServiceUnavailableError
 
 from consumers.work import Answer, Burial, work_on
 from events import server_urls
@@ -109,6 +110,7 @@ class Intake:
         self._working: set[asyncio.Task[Any]] = set()
         self._burial: Burial | None = None
         self._pauses = 0
+        self._unanswered = 0
         self._empty = 0
         self._reconnects = 0
         self._subscriber: Any = broker.subscriber(
@@ -162,15 +164,17 @@ class Intake:
         except nats.errors.Error as error:
             await self._pause(error)
             return None
-        self._pauses = 0
+        self._pauses = self._unanswered = 0
         self._empty = 0 if message else self._empty + 1
         return message
 
     async def _pause(self, error: nats.errors.Error) -> None:
         self._pauses += 1
+        self._unanswered = 0 if _is_answer(error) else self._unanswered + 1
         connection = self._subscriber.connection
-        if self._pauses % SILENT_MAX == 0 and len(connection.servers) > 1:
+        if self._unanswered >= SILENT_MAX and len(connection.servers) > 1:
             log.warning("the server is silent: trying another", error=repr(error))
+            self._unanswered = 0
             await connection.force_reconnect()
         pause_s = min(PAUSE_MIN_S * 2**self._pauses, PAUSE_MAX_S) * random.uniform(0.5, 1.0)
         log.warning("cannot pull", error=repr(error), pause_s=round(pause_s, 3))
@@ -198,3 +202,8 @@ class Intake:
             task.cancel()
         async with asyncio.timeout(CANCEL_S):
             await asyncio.gather(*self._working, return_exceptions=True)
+
+
+def _is_answer(error: nats.errors.Error) -> bool:
+    """Whether the server has said no, rather than nothing, or that it cannot say now."""
+    return isinstance(error, APIError) and not isinstance(error, ServiceUnavailableError)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from faststream import FastStream
 from faststream.nats import NatsMessage
 from nats.js.api import ConsumerConfig
+from structlog.testing import capture_logs
 
-from consumers.intake import Handle, Intake, broker_for, started
+from consumers.intake import SILENT_MAX, Handle, Intake, broker_for, started
 from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
 from events.log import LogUnavailable
 from events.streams import TASKS, ensure_streams, workers_settings
@@ -115,6 +117,19 @@ async def test_after_an_outage_no_pull_from_before_is_answered(bus: Bus) -> None
         go_on.set()
         await eventually(bus.is_empty)
     assert most == 2
+
+
+async def test_a_server_that_says_no_is_not_silent(bus: Bus) -> None:
+    await bus.connection.api(f"STREAM.DELETE.{TASKS}")
+    port = urlsplit(bus.url).port
+    app, intake = intake_of(f"nats://127.0.0.1:{port},nats://localhost:{port}")
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        async with started(app), asyncio.TaskGroup() as group:
+            group.create_task(intake.run(Answering(), stop, grace_s=1))
+            await eventually(lambda: sum(entry["event"] == "cannot pull" for entry in logs) > SILENT_MAX)
+            stop.set()
+    assert [entry for entry in logs if "silent" in entry["event"]] == []
 
 
 async def test_what_was_queued_survives_a_kill_and_what_was_done_stays_done(bus: Bus) -> None:
