@@ -44,6 +44,8 @@ NOT_EXECUTABLE = (126, 127)
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 30.0
+BACKOFF_DOUBLINGS = 8
+"""Of the first until the longest: without a bound, a number that no float holds after a night of deaths."""
 STABLE_AFTER_S = 20.0
 """A child that ran this long starts again without the back-off of its earlier deaths."""
 
@@ -121,7 +123,7 @@ class Child:
 
 def backoff_s(deaths: int) -> float:
     """Seconds to wait after so many deaths in a row (1, 2, ...), before jitter: doubling, bounded."""
-    return float(min(BACKOFF_FIRST_S * 2 ** (deaths - 1), BACKOFF_MAX_S))
+    return min(BACKOFF_FIRST_S * 2.0 ** min(deaths - 1, BACKOFF_DOUBLINGS), BACKOFF_MAX_S)
 
 
 def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:

@@ -13,7 +13,7 @@ from faststream.nats import NatsMessage
 from nats.js.api import ConsumerConfig
 from structlog.testing import capture_logs
 
-from consumers.intake import SILENT_MAX, Handle, Intake, broker_for, started
+from consumers.intake import PAUSE_MAX_S, SILENT_MAX, Handle, Intake, broker_for, longest_pause_s, started
 from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
 from events.log import LogUnavailable
 from events.streams import TASKS, ensure_streams, workers_settings
@@ -150,3 +150,8 @@ async def test_a_server_that_is_not_there_is_named_in_time(monkeypatch: pytest.M
     with pytest.raises(LogUnavailable, match="--nats-url"):
         async with started(app):
             pass
+
+
+def test_the_pause_between_pulls_that_fail_is_bounded_however_many_do() -> None:
+    assert [longest_pause_s(failed) for failed in (1, 2, 3)] == [0.2, 0.4, 0.8]
+    assert longest_pause_s(5_000) == PAUSE_MAX_S
