@@ -24,7 +24,7 @@ from nats.js.errors import APIError, ServiceUnavailableError
 
 from consumers.work import Answer, Burial, work_on
 from events import server_urls
-from events.connection import denial
+from events.denials import denial
 from events.log import LogUnavailable
 
 CONNECT_S, API_S = 10.0, 2.0

@@ -13,7 +13,6 @@ import contextlib
 import json
 import random
 import re
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from logging import DEBUG, WARNING
@@ -25,6 +24,7 @@ import structlog
 
 from events import frames, server_urls
 from events.client import DirectClient
+from events.denials import denial, forbidden_subject
 from events.log import AccessDenied, LogUnavailable
 from events.server_urls import ServerUrls, without_credentials
 
@@ -34,10 +34,6 @@ TRY_S = 3.0
 """How long one request may take before it counts as unanswered."""
 
 RECONNECT_PAUSE_S = 0.25
-
-API = "$JS.API."
-LOCAL_API = "kinitro.api."
-"""What a server with an account per role makes of that, on the way out of the role's account."""
 
 SILENCE_S = 5.0
 """A server of a cluster that has answered nothing for so long is left for another one: it may be cut off from its
@@ -320,34 +316,6 @@ async def connect(url: str, name: str, *, timeout_s: float = 10.0) -> Connection
     connection = Connection(url, name, servers.user)
     await connection._open(servers, timeout_s)
     return connection
-
-
-def denial(error: Exception) -> str | None:
-    """What is to be mended, if the server or the client will go on saying no: None where it may get better."""
-    said = str(error).lower()
-    if (subject := forbidden_subject(error)) is not None:
-        return f"no right to {subject}: that is for another role"
-    if "authorization violation" in said or "authentication" in said:
-        return "wrong user or password: correct them in KINITRO_BACKEND_NATS_URL, nats://user:password@host:port"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}): correct --nats-ca, or the server's name"
-    if isinstance(error, ssl.SSLError):
-        return f"no TLS there as expected ({error.reason}): set handshake_first on the server, or write nats://"
-    if "no ssl context" in said:
-        return "it wants TLS: write tls://host:port, and name its authority with --nats-ca"
-    return None
-
-
-_VIOLATION = re.compile(r'permissions violation for (?:publish|subscription) to "([^"]+)"', re.IGNORECASE)
-
-
-def forbidden_subject(error: Exception) -> str | None:
-    """Which subject the server has just kept this user from; the client library gives it in small letters."""
-    found = _VIOLATION.search(str(error))
-    if found is None:
-        return None
-    subject = found[1]
-    return API + subject.removeprefix(LOCAL_API) if subject.startswith(LOCAL_API) else subject
 
 
 def parse(answer: bytes) -> dict[str, Any]:

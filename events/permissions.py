@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from events import live, subjects
-from events.connection import API, LOCAL_API
+from events.denials import API, LOCAL_API
 from events.jetstream import UNAPPENDED
 from events.streams import DEAD_LETTERS, EVENTS, TASKS, TRACES, VERIFIERS, WORKERS
 
