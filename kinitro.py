@@ -33,6 +33,11 @@ COMMANDS = (
         hidden=True,
     ),
     Mounted(
+        "build-eval-env",
+        "consumers.simulation.build_command:build_eval_env",
+        "Build the image of workers in containers, for `executor --runtime docker`.",
+    ),
+    Mounted(
         "verifier",
         "consumers.verification.commands:verifier",
         "Run one verifier process; `executor --verification` keeps one running.",

@@ -17,9 +17,9 @@ from events import frames
 from events.connection import Connection, NoAnswer, Refused
 from events.ids import Hotkey
 from events.log import Draft
-from events.streams import EVENTS, STREAM_EXISTS
+from events.permissions import REQUESTS
+from events.streams import EVENTS, STREAM_EXISTS, STREAM_NOT_FOUND
 
-REQUESTS: Final = "KINITRO_REQUESTS"
 KEPT_S: Final = 120
 """A nonce is good for 12 s by one clock; this bears two API machines whose clocks are a minute and a half apart."""
 BYTES_MAX: Final = 16 * 1024 * 1024
@@ -47,7 +47,7 @@ class Replays:
         """
         connection = self._connected()
         if not self._is_there:
-            await _ensure(connection)
+            await ensure_requests(connection)
             self._is_there = True
         taken = [Draft(f"request.{hotkey}.{nonce_ns}", uuid4().hex, b"")]
         try:
@@ -79,10 +79,20 @@ def settings(replicas: int) -> dict[str, Any]:
     }
 
 
-async def _ensure(connection: Connection) -> None:
-    info = await connection.api(f"STREAM.INFO.{EVENTS}")
+async def ensure_requests(connection: Connection) -> None:
+    """The stream is there when this returns. On a server with an account per role, the scheduler creates it.
+
+    Raises:
+        NatsError: no answer, or the server does not accept it.
+    """
     try:
-        await connection.api(f"STREAM.CREATE.{REQUESTS}", settings(info["config"]["num_replicas"]))
+        await connection.api(f"STREAM.INFO.{REQUESTS}")
     except Refused as error:
-        if error.code != STREAM_EXISTS:  # with other limits: an older or a newer copy has made it
+        if error.code != STREAM_NOT_FOUND:
             raise
+        info = await connection.api(f"STREAM.INFO.{EVENTS}")
+        try:
+            await connection.api(f"STREAM.CREATE.{REQUESTS}", settings(info["config"]["num_replicas"]))
+        except Refused as reason:
+            if reason.code != STREAM_EXISTS:  # with other limits: an older or a newer copy has made it
+                raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +17,7 @@ from api.problems import Problem, log_unavailable
 from api.settings import ApiSettings
 from events.connection import Connection, connect
 from events.ids import EpisodeKey
-from events.jetstream import JetStreamLog
+from events.jetstream import UNAPPENDED, UNAPPENDED_S, JetStreamLog
 from events.log import EventLog, LogUnavailable
 from events.traces import TraceStore, TracesUnavailable
 from projectors.database import DRIVER_ERRORS, NO_SUCH_TABLE, open_engine, refuses_the_data, sqlstate
@@ -110,9 +111,16 @@ class LogWatch:
         self._timeout_s = settings.log_timeout_s
         self._connection: Connection | None = None
         self._reason = "not connected yet"
+        self._unappended_s = -float("inf")
+        """When somebody told that the log takes no appends."""
         self.exports = asyncio.Semaphore(EXPORTS_MAX)
         """A slot for each export that may be under way."""
         self._connecting = asyncio.create_task(self._connect())
+
+    @property
+    def takes_appends(self) -> bool:
+        """Whether nobody has complained of late. What is in the log can be read all the same."""
+        return time.monotonic() - self._unappended_s > UNAPPENDED_S
 
     async def last_sequence(self) -> int:
         """The position of the newest event.
@@ -188,9 +196,14 @@ class LogWatch:
         tries = 0
         while self._connection is None:
             try:
-                self._connection = await connect(self._url, "api", timeout_s=self._timeout_s)
+                connection = await connect(self._url, "api", timeout_s=self._timeout_s)
+                await connection.client.subscribe_directly(UNAPPENDED, self._on_unappended)
+                self._connection = connection
             except LogUnavailable as error:
                 self._reason, tries = str(error), tries + 1
                 if tries == 1:
                     logger.warning("the log is away", reason=self._reason)
                 await asyncio.sleep(RECONNECT_S * random.uniform(0.5, 1.5))
+
+    def _on_unappended(self, *_: bytes) -> None:
+        self._unappended_s = time.monotonic()

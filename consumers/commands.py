@@ -1,4 +1,4 @@
-"""`kinitro executor`: the worker processes of one machine."""
+"""`kinitro executor`: the workers of one machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Annotated
 import structlog
 import typer
 
-from consumers.simulation.executor import run_executor
+from consumers.simulation.container_options import ContainerOptions, Runtime
+from consumers.simulation.containers import ContainerSettings, in_containers
+from consumers.simulation.executor import names_of, processes, run_executor
 from consumers.simulation.loop_watchdog import loop_watchdog
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
 from consumers.verification.options import CommittedCodeOptions
@@ -35,7 +37,7 @@ class ExecutorOptions:
 
     workers: Annotated[
         int | None,
-        typer.Option(envvar="KINITRO_EXECUTOR_WORKERS", min=1, help="Worker processes; one per core when absent."),
+        typer.Option(envvar="KINITRO_EXECUTOR_WORKERS", min=1, help="How many workers; one per core when absent."),
     ] = None
     episodes_in_flight: Annotated[
         int,
@@ -85,12 +87,14 @@ def executor(
     tracing: TracingOptions,
     verification: VerificationOptions,
     code: CommittedCodeOptions,
+    containers: ContainerOptions,
     process: ProcessOptions,
 ) -> None:
     """Run simulation workers: tasks in, episode outcomes out."""
 
     async def main(stop: asyncio.Event) -> None:
-        if verification.verification:
+        limits = containers.limits()
+        if verification.verification or containers.runtime is Runtime.DOCKER:
             code.check()
         async with context.obj.nats(log.nats_url) as url:
             at = replace(log, nats_url=url)
@@ -98,9 +102,22 @@ def executor(
                 pass  # a server that does not answer is told once, not by every worker
             os.environ.update(environment(at, settings, tracing, verification, code, process))
             program = (sys.executable, sys.argv[0])
+            names, asked = names_of(settings.workers or os.cpu_count() or 1), metrics.metrics_port is not None
+            if containers.runtime is Runtime.DOCKER:
+                alike = replace(settings, workers=None)  # their number is no difference between containers
+                chosen = ContainerSettings(
+                    code.engine(),
+                    containers.eval_image,
+                    limits,
+                    context.obj.home,
+                    environment(at, alike, tracing, process),
+                    files=() if log.nats_ca is None else (log.nats_ca.absolute(),),
+                )
+                workers = in_containers(chosen, names, metrics=asked)
+            else:
+                workers = processes((*program, "worker"), names, metrics=asked)
             await run_executor(
-                (*program, "worker"),
-                workers=settings.workers or os.cpu_count() or 1,
+                workers,
                 stop=stop,
                 verifier_command=(*program, "verifier") if verification.verification else None,
                 metrics=metrics,

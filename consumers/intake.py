@@ -18,9 +18,12 @@ import nats.errors
 import structlog
 from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.security import NatsSecurity
 from nats.js.api import ConsumerConfig
 
 from consumers.work import Answer, Burial, work_on
+from events import server_urls
+from events.connection import denial
 from events.log import LogUnavailable
 
 CONNECT_S, API_S = 10.0, 2.0
@@ -41,12 +44,23 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def broker_for(nats_url: str) -> NatsBroker:
-    """A broker, not yet connected, that reconnects for ever and logs through the standard library."""
-    servers = [server.strip() for server in nats_url.split(",")]
-    random.shuffle(servers)
+    """A broker, not yet connected, that reconnects for ever and logs through the standard library.
+
+    Raises:
+        BadLogUrl: as `events.connection.connect`.
+    """
+    servers = server_urls.parse(nats_url)
+    random.shuffle(servers.urls)
+
+    async def on_error(error: Exception) -> None:
+        if (denied := denial(error)) is not None:
+            log.warning("NATS client", error=denied)
+
     return NatsBroker(
-        servers,
+        servers.urls,
         dont_randomize=True,  # so that the next one is another one
+        security=NatsSecurity(ssl_context=servers.tls, tls_handshake_first=servers.handshake_first),
+        error_cb=on_error,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # is used as a float
         ping_interval=5,

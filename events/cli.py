@@ -28,6 +28,7 @@ from events import logging
 from events.connection import Connection, connect
 from events.for_people import ForPeople
 from events.logging import LogLevel
+from events.server_urls import trusting
 from events.streams import ensure_streams
 
 STREAMS_PATIENCE_S = 12.0
@@ -70,6 +71,17 @@ class LogOptions:
     replicas: Annotated[
         int, typer.Option(envvar="KINITRO_BACKEND_REPLICAS", min=1, max=5, help="Copies of the log in a cluster.")
     ] = 1
+    nats_ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="KINITRO_BACKEND_NATS_CA_FILE", help="Who signed its certificate (PEM); for tls:// URLs."
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """The URL alone is what is passed on, to other processes too."""
+        if self.nats_url is not None and self.nats_ca is not None:
+            object.__setattr__(self, "nats_url", trusting(self.nats_url, self.nats_ca))
 
 
 @dataclasses.dataclass(frozen=True)

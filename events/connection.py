@@ -1,8 +1,9 @@
 """A connection to NATS on which nothing waits unseen: what is sent goes over the present connection or fails at once.
 
 NatsError
-├── NoAnswer    nobody has answered: not connected, connection lost, nobody responsible, or too late
-└── Refused     JetStream has answered with an error
+├── NoAnswer      nobody has answered: not connected, connection lost, nobody responsible, or too late
+└── Refused       JetStream has answered with an error
+    └── Forbidden the server does not let this user send that, and has done nothing
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ import asyncio
 import contextlib
 import json
 import random
+import re
+import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from logging import DEBUG, WARNING
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import nats.errors
 import structlog
 
-from events import frames
+from events import frames, server_urls
 from events.client import DirectClient
-from events.log import BadLogUrl, LogUnavailable
+from events.log import AccessDenied, LogUnavailable
+from events.server_urls import ServerUrls, without_credentials
 
 logger = structlog.get_logger(__name__)
 
@@ -32,12 +35,13 @@ TRY_S = 3.0
 
 RECONNECT_PAUSE_S = 0.25
 
+API = "$JS.API."
+LOCAL_API = "kinitro.api."
+"""What a server with an account per role makes of that, on the way out of the role's account."""
+
 SILENCE_S = 5.0
 """A server of a cluster that has answered nothing for so long is left for another one: it may be cut off from its
 peers, and then it takes connections and knows nothing."""
-
-SCHEMES = ("nats", "tls", "ws", "wss")
-"""What the URL of a server may begin with."""
 
 NO_RESPONDERS = b"NATS/1.0 503"
 """How the header block begins with which the server itself answers a request that nobody listens to."""
@@ -65,17 +69,34 @@ class Refused(NatsError):
         self.code, self.description = code, description
 
 
+class Forbidden(Refused):
+    """The server does not let this user send to `subject`. Nothing was done."""
+
+    def __init__(self, subject: str, user: str | None) -> None:
+        super().__init__(0, f"user {user!r} may not send to {subject}: that is for another role")
+        self.subject = subject
+
+    def __str__(self) -> str:
+        return self.description
+
+
 class Connection:
     """Requests over one nats-py client, which reconnects by itself and for ever."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self.client, self.url, self.name = DirectClient(), url, name
+    def __init__(self, url: str, name: str, user: str | None = None) -> None:
+        self.client, self.url, self.name, self.user = DirectClient(), url, name, user
         self.on_lost: set[Callable[[], None]] = set()
         """Called whenever the connection breaks."""
+        self.losses = 0
+        """How often it has."""
         self._inbox = ""
         self._address = "the NATS server"
         self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._sent: dict[str, bytes] = {}
+        """By reply subject: the frames of a request that waits for its answer."""
         self._asked = 0
+        self._denied: str | None = None
+        """What was said last of why the server says no: it says so at every try."""
         self._answered_at = time.monotonic()
 
     @property
@@ -87,13 +108,14 @@ class Connection:
         """Sends what `build` makes for a reply subject, and returns the JSON object that comes back.
 
         Raises:
-            NoAnswer: see the class.
+            NoAnswer, Forbidden: see the classes.
             Refused: the answer is a JetStream error.
         """
         reply, answer = self.expect()
+        self._sent[reply] = build(reply)
         try:
             async with asyncio.timeout(timeout_s):
-                await self.send(build(reply))
+                await self.send(self._sent[reply])
                 document = parse(await answer)
         except TimeoutError:
             await self._leave_if_silent()
@@ -123,6 +145,7 @@ class Connection:
         return reply, answer
 
     def forget(self, reply: str) -> None:
+        self._sent.pop(reply, None)
         answer = self._waiting.pop(reply)
         if not answer.cancel() and not answer.cancelled():
             answer.exception()  # marks a failure that nobody waits for any more as seen
@@ -163,40 +186,79 @@ class Connection:
     ) -> None:
         await self.close()
 
-    async def _open(self, servers: list[str], timeout_s: float) -> None:
+    async def _open(self, servers: ServerUrls, timeout_s: float) -> None:
         last: list[Exception] = []
+        denied: list[str] = []
+        hopeless = asyncio.Event()
 
         async def on_error(error: Exception) -> None:
             last[:] = [error]
-            level = DEBUG if isinstance(error, OSError | nats.errors.Error) else WARNING
-            logger.log(level, "NATS client", error=repr(error), connection=self.name)
+            if (reason := denial(error)) is not None:
+                denied.append(reason)
+                if len(denied) >= len(servers.urls):  # one server of a cluster may be wrong, and another one right
+                    hopeless.set()
+            self._on_error(error)
 
+        opening = asyncio.create_task(self._connect(servers, on_error))
+        ending = asyncio.create_task(hopeless.wait())
         try:
-            async with asyncio.timeout(timeout_s):
-                await self.client.connect(
-                    servers,
-                    name=self.name,
-                    connect_timeout=2,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # is used as a float
-                    ping_interval=5,
-                    max_outstanding_pings=2,
-                    dont_randomize=True,  # so that the next one is another one; `connect` has mixed them
-                    error_cb=on_error,
-                    disconnected_cb=self._on_lost,
-                    reconnected_cb=self._on_reconnected,
-                )
-                logger.debug("connected to NATS", server=self.address, connection=self.name)
-                self._inbox = self.client.new_inbox()
-                await self.client.subscribe_directly(f"{self._inbox}.*", self._on_answer)
-                await self.client.flush(timeout=TRY_S)  # type: ignore[arg-type]  # is used as a float
+            await asyncio.wait({opening, ending}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(0):
+                await opening
         except (OSError, TimeoutError, nats.errors.Error) as error:
+            opening.cancel()
+            await asyncio.wait({opening})
             await self.client.close()
             reason = last[0] if last else error
+            where = ", ".join(map(without_credentials, servers.urls))
+            if denied:
+                raise AccessDenied(f"NATS server {where}: {denied[0]}") from error
             raise LogUnavailable(
-                f"no NATS server at {', '.join(map(_without_credentials, servers))} after {timeout_s:g} s"
+                f"no NATS server at {where} after {timeout_s:g} s"
                 f" ({type(reason).__name__}: {reason}): start one, or correct --nats-url"
             ) from error
+        finally:
+            opening.cancel()
+            ending.cancel()
+
+    async def _connect(self, servers: ServerUrls, on_error: Callable[[Exception], Awaitable[None]]) -> None:
+        await self.client.connect(
+            servers.urls,
+            name=self.name,
+            connect_timeout=2,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # is used as a float
+            ping_interval=5,
+            max_outstanding_pings=2,
+            dont_randomize=True,  # so that the next one is another one; `connect` has mixed them
+            error_cb=on_error,
+            disconnected_cb=self._on_lost,
+            reconnected_cb=self._on_reconnected,
+            **servers.options,
+        )
+        logger.debug("connected to NATS", server=self.address, connection=self.name)
+        self._inbox = self.client.new_inbox()
+        await self.client.subscribe_directly(f"{self._inbox}.*", self._on_answer)
+        await self.client.flush(timeout=TRY_S)  # type: ignore[arg-type]  # is used as a float
+
+    def _on_error(self, error: Exception) -> None:
+        subject = forbidden_subject(error)
+        if subject is not None and self._forbid(subject):
+            return
+        denied = denial(error)
+        expected = denied is None and isinstance(error, OSError | nats.errors.Error)
+        is_news = not expected and denied != self._denied
+        self._denied = denied or self._denied
+        logger.log(WARNING if is_news else DEBUG, "NATS client", error=denied or repr(error), connection=self.name)
+
+    def _forbid(self, subject: str) -> bool:
+        """Whether it was a request that waits: it need wait no longer."""
+        asked = re.compile(rb" (%b) " % re.escape(subject.encode()), re.IGNORECASE)
+        found = {reply: match[1] for reply, sent in self._sent.items() if (match := asked.search(sent))}
+        for reply, as_sent in found.items():
+            if not self._waiting[reply].done():
+                self._waiting[reply].set_exception(Forbidden(as_sent.decode(), self.user))
+        return bool(found)
 
     async def _leave_if_silent(self) -> None:
         """Goes to another server of the cluster, if there is one and this one has said nothing for long."""
@@ -212,9 +274,11 @@ class Connection:
         self._lose(NoAnswer(f"lost the connection to {self.address}"))
 
     async def _on_reconnected(self) -> None:
+        self._denied = None
         logger.info("connected to NATS again", server=self.address, connection=self.name)
 
     def _lose(self, reason: NoAnswer) -> None:
+        self.losses += 1
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(reason)
@@ -238,31 +302,42 @@ async def connect(url: str, name: str, *, timeout_s: float = 10.0) -> Connection
 
     Raises:
         BadLogUrl: one of them is not the URL of a NATS server.
+        AccessDenied: a server answers, but lets nobody in with this password, or is not to be trusted.
         LogUnavailable: none answers in time.
     """
-    servers = [server.strip() for server in url.split(",")]
-    for server in servers:
-        _check_url(server)
-    random.shuffle(servers)
-    connection = Connection(url, name)
+    servers = server_urls.parse(url)
+    random.shuffle(servers.urls)
+    connection = Connection(url, name, servers.user)
     await connection._open(servers, timeout_s)
     return connection
 
 
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port out of range, an address that is none
-        usable = False
-    if not usable:
-        raise BadLogUrl(
-            f"{_without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port"
-        )
+def denial(error: Exception) -> str | None:
+    """What is to be mended, if the server or the client will go on saying no: None where it may get better."""
+    said = str(error).lower()
+    if (subject := forbidden_subject(error)) is not None:
+        return f"no right to {subject}: that is for another role"
+    if "authorization violation" in said or "authentication" in said:
+        return "wrong user or password: correct them in KINITRO_BACKEND_NATS_URL, nats://user:password@host:port"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}): correct --nats-ca, or the server's name"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS there as expected ({error.reason}): set handshake_first on the server, or write nats://"
+    if "no ssl context" in said:
+        return "it wants TLS: write tls://host:port, and name its authority with --nats-ca"
+    return None
 
 
-def _without_credentials(url: str) -> str:
-    return url.rpartition("@")[2].rpartition("//")[2]
+_VIOLATION = re.compile(r'permissions violation for (?:publish|subscription) to "([^"]+)"', re.IGNORECASE)
+
+
+def forbidden_subject(error: Exception) -> str | None:
+    """Which subject the server has just kept this user from; the client library gives it in small letters."""
+    found = _VIOLATION.search(str(error))
+    if found is None:
+        return None
+    subject = found[1]
+    return API + subject.removeprefix(LOCAL_API) if subject.startswith(LOCAL_API) else subject
 
 
 def parse(answer: bytes) -> dict[str, Any]:

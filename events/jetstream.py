@@ -18,14 +18,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 
 from events import frames, lookup, reader
-from events.connection import Connection, NatsError, NoAnswer, Refused
+from events.connection import Connection, Forbidden, NatsError, NoAnswer, Refused
+from events.continuity import Continuity
 from events.log import Conflict, Draft, Filter, LogUnavailable, Stored, TooLarge, check_drafts
 from events.patience import Patience
 
 PATIENCE_S = 30.0
 """How long to go on trying; a cluster needs up to 9 s to choose a new leader."""
+
+UNAPPENDED = "live.unappended"
+"""Told over core NATS, again and again, by whoever the log does not let append though it can be reached."""
+UNAPPENDED_S = 10.0
+"""For how long one word of that counts: longer than a try and the pause before the next one take."""
 
 LOOKUPS_MAX = 64
 """How many subjects are looked up at once."""
@@ -37,6 +44,7 @@ class JetStreamLog:
     def __init__(self, connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
         self._connection = connection
         self._patience_s = patience_s
+        self._continuity = Continuity(connection)
 
     @property
     def url(self) -> str:
@@ -49,9 +57,13 @@ class JetStreamLog:
         if not drafts:
             return []
         try:
-            return await self._send(drafts)
+            sequences = await self._send(drafts)
+        except Forbidden as error:
+            raise lookup.refusal(error) from error
         except NatsError as error:
-            return await self._insist(drafts, error)
+            sequences = await self._insist(drafts, error)
+        self._continuity.saw(Stored(sequences[-1], drafts[-1].subject, drafts[-1].body))
+        return sequences
 
     async def last(self, subject: str) -> Stored | None:
         return await self._get({"last_by_subj": subject})
@@ -66,14 +78,18 @@ class JetStreamLog:
         return (await self._head()).identity
 
     def read(self, *, after: int = 0, subject: Filter = ">") -> AsyncGenerator[list[Stored], None]:
-        return reader.read(self._connection, after=after, subject=subject, patience_s=self._patience_s)
+        return reader.read(
+            self._connection, self._continuity, after=after, subject=subject, patience_s=self._patience_s
+        )
 
     def stretch(self, *, after: int, last: int) -> AsyncGenerator[list[Stored], None]:
         """As `read`, up to the sequence `last`; the server is asked for nothing beyond it."""
-        return reader.read(self._connection, after=after, subject=">", patience_s=self._patience_s, last=last)
+        return reader.read(
+            self._connection, self._continuity, after=after, subject=">", patience_s=self._patience_s, last=last
+        )
 
     def follow(self, *, after: int = 0, subject: str = ">") -> AsyncGenerator[list[Stored], None]:
-        return reader.follow(self._connection, after=after, subject=subject)
+        return reader.follow(self._connection, self._continuity, after=after, subject=subject)
 
     def _check_payload(self, drafts: Sequence[Draft]) -> None:
         longest = max(drafts, key=lambda draft: len(draft.body), default=None)
@@ -84,7 +100,13 @@ class JetStreamLog:
             )
 
     async def _send(self, drafts: Sequence[Draft]) -> list[int]:
-        """Sequences, as acknowledged: those of a batch follow each other."""
+        """Sequences, as acknowledged: those of a batch follow each other.
+
+        Raises:
+            NoAnswer, Refused: as `Connection.ask`.
+            LogDamaged: the log is not the one that was seen before the connection was lost.
+        """
+        await self._continuity.confirm()
         ack = await self._connection.ask(lambda reply: frames.append(drafts, reply))
         if len(drafts) > 1 and ack.get("count") != len(drafts):
             raise NoAnswer(f"the server acknowledged {ack.get('count')} events of a batch of {len(drafts)}")
@@ -110,9 +132,16 @@ class JetStreamLog:
                 sequences = await self._send(left)
             except NatsError as error:
                 reason = error
+                await self._tell_unappended(error)
                 continue
             done |= zip((draft.subject for draft in left), sequences, strict=True)
             return [done[draft.subject] for draft in drafts]
+
+    async def _tell_unappended(self, error: NatsError) -> None:
+        """A server whose disk is full answers every question, and no append: only who appends can know."""
+        if isinstance(error, NoAnswer) and self._connection.client.is_connected:
+            with suppress(NoAnswer):
+                await self._connection.send(frames.publish(UNAPPENDED, b""))
 
     async def _resolve(self, drafts: Sequence[Draft]) -> dict[str, int]:
         """Sequences by subject of those that are in the log after all, as far as it can be learned now.

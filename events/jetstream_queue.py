@@ -1,7 +1,8 @@
 """The work queue on JetStream: each task a message at its subject, gone once a worker has acknowledged it.
 
 Tasks are put as atomic batches that expect their subjects to be empty, which is fast, as all of them are new when a
-cycle begins. Where a batch is refused or not answered they are put one by one, and each is new or is not.
+cycle begins. Where a batch is refused or not answered they are put one by one, and each is new or is not; and where
+some were not, as after a restart, no batch is tried again before all of a part are new.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from events import frames, subjects
-from events.connection import STORE_FAILED, TRY_S, Connection, NatsError, NoAnswer, Refused, parse
+from events.connection import STORE_FAILED, TRY_S, Connection, Forbidden, NatsError, NoAnswer, Refused, parse
 from events.ids import CycleId, Uid
 from events.log import BATCH_MAX, Draft
 from events.patience import Patience
@@ -30,6 +31,8 @@ class JetStreamQueue:
     def __init__(self, connection: Connection, *, patience_s: float = PATIENCE_S) -> None:
         self._connection = connection
         self._patience_s = patience_s
+        self._found_some = False
+        """Whether some of the last part that was put were on the queue already."""
 
     async def put(self, tasks: Sequence[Task]) -> int:
         left = {subjects.task_of(task): task for task in tasks}
@@ -37,7 +40,9 @@ class JetStreamQueue:
         while left:
             part = dict(islice(left.items(), BATCH_MAX))
             bodies = {subject: task.model_dump_json().encode() for subject, task in part.items()}
-            answered = await self._put_batch(bodies) or await self._put_each(bodies)
+            answered = {} if self._found_some else await self._put_batch(bodies)
+            answered = answered or await self._put_each(bodies)
+            self._found_some = not all(answered.values())
             for subject, is_new in answered.items():
                 del left[subject]
                 added += is_new
@@ -97,6 +102,8 @@ class JetStreamQueue:
         drafts = [Draft(subject, subject, body) for subject, body in bodies.items()]
         try:
             await self._connection.ask(lambda reply: frames.append(drafts, reply))
+        except Forbidden as error:
+            raise QueueUnavailable(str(error)) from error
         except NatsError:
             return {}
         return dict.fromkeys(bodies, True)

@@ -2,6 +2,7 @@
 
 LogError
 ├── BadLogUrl         not the URL of a NATS server
+├── AccessDenied      the server does not let us in, or not do that, or is not to be trusted
 ├── LogUnavailable    no answer in time; the same call may be made again, with the same ids
 ├── Conflict          the subject holds another event than expected
 ├── TooLarge          one event, or the batch, is over the server's limits
@@ -39,6 +40,10 @@ class LogError(ForPeople):
 
 class BadLogUrl(LogError):
     """Not the URL of a NATS server; correct it."""
+
+
+class AccessDenied(LogError):
+    """Password, authority or right is missing or wrong. Nothing was done; trying again would not help."""
 
 
 class LogUnavailable(LogError):

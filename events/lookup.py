@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from events.connection import Connection, NoAnswer, Refused
+from events.connection import Connection, Forbidden, NoAnswer, Refused
 from events.frames import ID_HEADER
-from events.log import LogError, LogUnavailable, Stored, StreamMismatch
+from events.log import AccessDenied, LogError, LogUnavailable, Stored, StreamMismatch
 from events.patience import Patience
 from events.streams import EVENTS, LOG_ID, STREAM_NOT_FOUND
 
@@ -92,6 +92,8 @@ def refusal(error: Refused) -> LogError:
     """What it means for the log that JetStream refused a question."""
     if error.code == STREAM_NOT_FOUND:
         return StreamMismatch(f"there is no stream {EVENTS}: start the backend, which creates it, or restore it")
+    if isinstance(error, Forbidden):
+        return AccessDenied(str(error))
     return LogUnavailable(f"JetStream refused: {error}")
 
 

@@ -26,6 +26,7 @@ from nats.aio.subscription import Subscription
 
 from events import frames, lookup
 from events.connection import Connection, NatsError, NoAnswer, Refused
+from events.continuity import CATCH_UP_S, Continuity
 from events.log import Filter, LogDamaged, LogError, LogUnavailable, Stored
 from events.patience import Patience
 from events.streams import EVENTS
@@ -52,23 +53,29 @@ _PULL_ENDS = (b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Complete
 
 _PULL_LEFT = re.compile(rb"\r\nNats-Pending-Messages: (\d+)")
 
-CATCH_UP_S = 10.0
-"""How long a new leader may take to know all that an earlier one has delivered."""
-
 
 async def read(
-    connection: Connection, *, after: int, subject: Filter, patience_s: float, last: int | None = None
+    connection: Connection,
+    continuity: Continuity,
+    *,
+    after: int,
+    subject: Filter,
+    patience_s: float,
+    last: int | None = None,
 ) -> AsyncGenerator[list[Stored], None]:
     """See `EventLog.read`. With `last`, which goes with the whole log, it ends there."""
+    await lookup.patiently(continuity.confirm, patience_s)
     end = await lookup.patiently(lambda: _end(connection, subject), patience_s)
     end = end if last is None else min(end, last)
     position, patience = after, Patience(patience_s)
     while position < end:
         try:
+            await continuity.confirm()
             async with Flow(connection, position, subject, last=last) as flow:
                 while position < end:
                     batch = await flow.take()
                     position, patience = batch[-1].sequence, Patience(patience_s)
+                    continuity.saw(batch[-1])
                     yield batch if position <= end else [stored for stored in batch if stored.sequence <= end]
         except NoAnswer as error:
             logger.debug(BROKEN, sequence=position, reason=str(error))
@@ -76,17 +83,21 @@ async def read(
                 raise LogUnavailable(f"reading stopped at sequence {position} of {end}: {error}") from error
 
 
-async def follow(connection: Connection, *, after: int, subject: str) -> AsyncGenerator[list[Stored], None]:
+async def follow(
+    connection: Connection, continuity: Continuity, *, after: int, subject: str
+) -> AsyncGenerator[list[Stored], None]:
     """See `EventLog.follow`."""
     position, patience = after, Patience(math.inf)
     identity: str | None = None
     while True:
         try:
             identity = await _check(connection, position, identity)
+            await continuity.confirm()
             async with Flow(connection, position, subject) as flow:
                 while True:
                     batch = await flow.take()
                     position, patience = batch[-1].sequence, Patience(math.inf)
+                    continuity.saw(batch[-1])
                     yield batch
         except NoAnswer as error:
             logger.debug(BROKEN, sequence=position, reason=str(error))

@@ -22,12 +22,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from events import permissions
 from events.for_people import ForPeople
 from events.log import SERVER_PAYLOAD_MAX
 
 PORTS = range(20_000, 32_000)
 """Below what systems give to outgoing connections: nobody takes a remembered port by accident, and a client that
 reconnects to a port on which nobody listens cannot be given that same port and meet itself."""
+
+TLS_FILE = "nats-tls.conf"
+ACCESS_HEAD = "# An account per role, and what may cross its border: see events/permissions.py for the reasons.\n"
 
 HANDOVER_S = 5.0
 """How long `prepare` waits for the server of a group that has just been killed."""
@@ -49,10 +53,13 @@ class NotReady(EmbeddedNatsError, TimeoutError):
     """The server does not answer, or not with JetStream."""
 
 
-def configuration(*, server_name: str, listen: str, store: str, monitor: str | None = None) -> str:
+def configuration(
+    *, server_name: str, listen: str, store: str, monitor: str | None = None, access: str | None = None
+) -> str:
     """What `nats-server -c` reads. Acknowledged means on disk: the default would sync every two minutes.
 
-    `listen` and `monitor` are host:port, `store` the directory of JetStream's files.
+    `listen` and `monitor` are host:port, `store` the directory of JetStream's files, `access` is who may do what;
+    without it anybody may do anything.
     """
     lines = [
         f"server_name: {json.dumps(server_name)}",
@@ -71,14 +78,21 @@ def configuration(*, server_name: str, listen: str, store: str, monitor: str | N
         "  sync_interval: always",
         "  max_memory_store: 268435456",
         "}",
+        *(["", access.rstrip()] if access else []),
     ]
     return "\n".join(lines) + "\n"
 
 
 def container_configuration() -> str:
-    """`deploy/nats.conf`: reachable from other containers, files in the volume `/data`, monitored on 8222."""
+    """`deploy/nats.conf`: reachable from other containers, files in the volume `/data`, monitored on 8222.
+
+    A user per role, whose password is in the server's environment. TLS is as `nats-tls.conf` beside it says.
+    """
     head = "# Written by events.server.container_configuration(); a test keeps the two equal.\n\n"
-    return head + configuration(server_name="kinitro", listen="0.0.0.0:4222", store="/data", monitor="0.0.0.0:8222")
+    access = f"# TLS, if you want it.\ninclude {TLS_FILE}\n\n{ACCESS_HEAD}{permissions.accounts()}"
+    return head + configuration(
+        server_name="kinitro", listen="0.0.0.0:4222", store="/data", monitor="0.0.0.0:8222", access=access
+    )
 
 
 class EmbeddedNats:

@@ -15,6 +15,7 @@ The limits of `KINITRO_TRACES` alone are corrected instead: workers bring them, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from typing import Any
 from uuid import uuid4
 
 from events import subjects
-from events.connection import Connection, NoAnswer, Refused
-from events.log import LogUnavailable, StreamMismatch
+from events.connection import Connection, Forbidden, NoAnswer, Refused
+from events.log import AccessDenied, LogUnavailable, StreamMismatch
 from events.patience import Patience
 
 EVENTS = "KINITRO_EVENTS"
@@ -84,6 +85,9 @@ _NOTHING_ELSE: Settings = {
 
 _UNCHANGEABLE = {"retention", "storage", "persist_mode", "mirror", "sealed"}
 """Settings that the server does not let anybody edit into what we expect."""
+
+
+_LIMITS = ("max_age", "max_bytes")
 
 
 def events_settings(replicas: int) -> Settings:
@@ -211,9 +215,11 @@ async def ensure_streams(
 ) -> None:
     """Creates the streams, and the durables of workers and verifiers, or checks that they are as we would have them.
 
-    Who brings no limits for `KINITRO_TRACES` leaves that stream to those who do: the workers.
+    Who brings no limits for `KINITRO_TRACES` leaves that stream to those who do: the workers. Who may not create or
+    change anything, on a server with an account per role, finds all there or says who is to make it.
 
     Raises:
+        AccessDenied: something is missing, and this user may not create it.
         StreamMismatch: a stream has other settings, or the server does not accept ours.
         LogUnavailable: the server does not answer in time.
     """
@@ -227,11 +233,29 @@ async def ensure_streams(
                 await _ensure_traces(connection, traces_settings(replicas, traces))
             await _ensure_durable(connection, workers_settings(ack_wait_s))
             return await _ensure_durable(connection, verifiers_settings(ack_wait_s))
+        except Forbidden as error:
+            raise AccessDenied(
+                f"{connection.address}: {error}; it is missing or different there:"
+                " start `kinitro scheduler` once, or any command as the operator, which create it"
+            ) from error
         except Refused as error:
             raise StreamMismatch(f"{connection.address} refuses our streams: {error}") from error
         except NoAnswer as error:
             if not await patience.pause():
                 raise LogUnavailable(f"the streams could not be checked in {patience_s:g} s: {error}") from error
+
+
+async def create_traces(connection: Connection, replicas: int) -> None:
+    """Makes `KINITRO_TRACES` where it is missing, for workers that may not; one that is there is left to them.
+
+    Raises:
+        NatsError: no answer, or the server does not accept it.
+    """
+    try:
+        await _ensure_there(connection, traces_settings(replicas, TRACES_KEPT))
+    except Refused as error:
+        if error.code != NO_ROOM:  # a worker with smaller limits may find room
+            raise
 
 
 def differences(expected: Settings, actual: Settings) -> list[str]:
@@ -249,12 +273,7 @@ def differences(expected: Settings, actual: Settings) -> list[str]:
 async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[str, str] | None = None) -> None:
     """`metadata` is given to a new stream; one that exists has its own values under the same names."""
     name, metadata = settings["name"], metadata or {}
-    try:
-        info = await connection.api(f"STREAM.INFO.{name}")
-    except Refused as error:
-        if error.code != STREAM_NOT_FOUND:
-            raise
-        info = await _create(connection, {**settings, "metadata": metadata})
+    info = await _ensure_there(connection, {**settings, "metadata": metadata})
     lines = differences(settings, info["config"])
     for key in metadata.keys() - (info["config"].get("metadata") or {}).keys():
         lines.append(f"metadata: expected {key}, the stream has none; {_remedy(name, 'metadata', key, None)}")
@@ -263,10 +282,18 @@ async def _ensure(connection: Connection, settings: Settings, metadata: Mapping[
         raise StreamMismatch(f"{head} {lines[0]}" if len(lines) == 1 else "\n".join([head, *lines]))
 
 
+async def _ensure_there(connection: Connection, settings: Settings) -> dict[str, Any]:
+    try:
+        return await connection.api(f"STREAM.INFO.{settings['name']}")
+    except Refused as error:
+        if error.code != STREAM_NOT_FOUND:
+            raise
+        return await _create(connection, settings)
+
+
 async def _ensure_traces(connection: Connection, settings: Settings) -> None:
     try:
-        await _correct_limits(connection, settings)
-        await _ensure(connection, settings)
+        await _ensure(connection, await _correct_limits(connection, settings))
     except Refused as error:
         if error.code != NO_ROOM:
             raise
@@ -276,17 +303,25 @@ async def _ensure_traces(connection: Connection, settings: Settings) -> None:
         ) from error
 
 
-async def _correct_limits(connection: Connection, settings: Settings) -> None:
-    """Who starts with other limits than last time means those recordings that are there already, too."""
+async def _correct_limits(connection: Connection, settings: Settings) -> Settings:
+    """Who starts with other limits than last time means those recordings that are there already, too.
+
+    Returns what the stream should be now: with its own limits, if this user may not change them.
+    """
     try:
         config = (await connection.api(f"STREAM.INFO.{TRACES}"))["config"]
     except Refused as error:
         if error.code == STREAM_NOT_FOUND:
-            return
+            return settings
         raise
-    limits = {key: settings[key] for key in ("max_age", "max_bytes")}
-    if any(config.get(key) != wanted for key, wanted in limits.items()):
+    limits = {key: settings[key] for key in _LIMITS}
+    if all(config.get(key) == wanted for key, wanted in limits.items()):
+        return settings
+    try:
         await connection.api(f"STREAM.UPDATE.{TRACES}", {**config, **limits})
+    except Forbidden:
+        return {**settings, **{key: config.get(key) for key in _LIMITS}}
+    return settings
 
 
 async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:
@@ -303,6 +338,10 @@ async def _create(connection: Connection, settings: Settings) -> dict[str, Any]:
 async def _ensure_durable(connection: Connection, settings: Settings) -> None:
     """Unlike a stream it holds nothing that could not be had again, so other settings are simply corrected."""
     name = settings["durable_name"]
+    with contextlib.suppress(Refused):
+        config = (await connection.api(f"CONSUMER.INFO.{TASKS}.{name}"))["config"]
+        if all(config.get(key) == wanted for key, wanted in settings.items()):
+            return
     await connection.api(
         f"CONSUMER.CREATE.{TASKS}.{name}.{settings['filter_subject']}",
         {"stream_name": TASKS, "config": {**settings, "name": name}},

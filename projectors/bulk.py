@@ -1,33 +1,34 @@
 """Projecting much of the log at once, by several processes, into tables that nobody reads yet.
 
-    stretches of the log -> processes that read, fold and append rows -> what is left, merged -> checkpoint
+    stretches of the log -> processes that read and fold -> rows, appended as they come -> keys -> commit
+                                                         -> what else changes, merged in order ->
 
-Only tables beside the live ones are built like this: until then they hold some of the rows, and what is left behind
-is dropped by whoever builds next. Their checkpoint is moved once, in the transaction that makes them whole. No
-error is dealt with here: a projection of which anything went wrong is handed back as not built, for the careful way.
+Each projection is written in one transaction, its checkpoint included: either all of it stands there afterwards, or
+nothing does. The transaction begins by emptying the tables, so that PostgreSQL need not write what is appended to its
+write-ahead log as well (where `wal_level` is `minimal`), and may store the rows as seen by everybody (`FREEZE`).
+
+No error is dealt with here: a projection of which anything went wrong is handed back as not built, for the careful
+way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Table, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events.jetstream import JetStreamLog
 from events.log import EventLog
-from projectors import checkpoint, schemas
-from projectors.changes import Changes, WrongValue
+from projectors import checkpoint
+from projectors.building import Building
 from projectors.checkpoint import Checkpoint, LogGap
-from projectors.crew import crew
-from projectors.database import DRIVER_ERRORS
-from projectors.folding import Folded, Orders, Place, Stretch
+from projectors.crew import Crew, crew
+from projectors.database import open_engine
+from projectors.messages import Folded, Orders, Rows, Stretch
 from projectors.projector import Projector
 from projectors.topics import PROJECTIONS
 
@@ -37,9 +38,12 @@ STRETCH_EVENTS = 10_000
 FLUSH_STRETCHES = 20
 """After so many, what is not appended is written, so that it stays small."""
 PROCESSES_MAX = 4
-KEYS_TIMEOUT_S = 3600.0
+COMMAND_TIMEOUT_S = 60.0
+"""Of a command that writes rows; keys take longer."""
 
 logger = structlog.get_logger(__name__)
+
+UnderWay = asyncio.Queue[tuple[Stretch, asyncio.Future[Folded | None]] | None]
 
 
 class FoldingEnded(Exception):
@@ -48,7 +52,7 @@ class FoldingEnded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """How many processes may fold, and the database that they write to. None may: everything is done by this one."""
+    """How many processes may fold, and the database to write to. None may: everything is done by this one."""
 
     database_url: str
     processes: int
@@ -64,14 +68,11 @@ def folders_for(database_url: str) -> Folders:
 
 @dataclass
 class Bulk:
-    """Builds from nothing what several empty projectors are to hold. `position`: up to here all are projected."""
+    """Builds from nothing what several empty projectors are to hold. `position`: up to here all are folded."""
 
     log: EventLog
-    engine: AsyncEngine
     folders: Folders
     position: int = 0
-    _changes: dict[Projector, Changes] = field(default_factory=dict)
-    _lost: set[Projector] = field(default_factory=set)
 
     async def build(self, targets: Mapping[Projector, int], interrupt: asyncio.Event) -> None:
         """Projects up to the sequence that each is to reach. Those that stand at 0 afterwards are not built.
@@ -88,136 +89,110 @@ class Bulk:
         }
         if not wanted or not self.folders.processes or not isinstance(self.log, JetStreamLog):
             return
-        ends = {last: await self._checkpoint(self.log, last) for last in set(wanted.values())}
-        identity = await self.log.identity()
-        self._changes = {it: Changes() for it in wanted}
-        places = {it.projection.name: await self._prepare(it) for it in wanted}
-        orders = Orders(self.log.url, identity, self.folders.database_url, places)
-        try:
-            if not await self._fold(wanted, orders, interrupt):
-                return
-        except FoldingEnded as error:
-            logger.warning("projecting goes on in one process", reason=str(error))
-            return
-        for projector, last in wanted.items():
-            new = Checkpoint(projector.projection.version, last, identity, ends[last])
-            await checkpoint.verify(self.log, projector.projection.name, new)
-            if projector not in self._lost:
-                await self._finish(projector, new)
-
-    async def _prepare(self, projector: Projector) -> Place:
-        async with self._writing(projector) as connection:
-            for table in projector.projection.heavy:
-                await connection.execute(text(f"ALTER TABLE {_name(projector, table)} DROP CONSTRAINT {_key(table)}"))
-            query = f'SELECT tableoid::bigint FROM "{projector.schema}".checkpoint'  # noqa: S608 - a name of ours
-            oid = await connection.scalar(text(query))
-            assert oid is not None
-            return Place(projector.schema, oid)
-
-    async def _fold(self, wanted: Mapping[Projector, int], orders: Orders, interrupt: asyncio.Event) -> bool:
-        """Returns whether it came to the end."""
-        under_way: asyncio.Queue[tuple[Stretch, asyncio.Future[Folded | None]] | None] = asyncio.Queue()
-        async with crew(self.folders.processes, orders) as folders:
-            merging = asyncio.create_task(self._merge(under_way, wanted))
+        orders = Orders(self.log.url, await self.log.identity())
+        async with crew(self.folders.processes, orders) as folders, self._begun(wanted) as buildings:
             try:
-                for stretch in _stretches(wanted):
-                    under_way.put_nowait((stretch, await folders.submit(stretch)))
-                    if interrupt.is_set():
-                        return False
-                    if merging.done() or self._lost == wanted.keys():
-                        break
-                under_way.put_nowait(None)
-                await merging
-            finally:
-                merging.cancel()
-                await asyncio.wait({merging})
-        return True
+                if not await self._fold(folders, buildings, interrupt):
+                    return
+            except FoldingEnded as error:
+                logger.warning("projecting goes on in one process", reason=str(error))
+                return
+            await asyncio.gather(*(it.complete() for it in buildings))
+            for building in buildings:
+                await checkpoint.verify(self.log, building.name, building.end)
+                await building.commit()
 
-    async def _merge(
-        self,
-        under_way: asyncio.Queue[tuple[Stretch, asyncio.Future[Folded | None]] | None],
-        wanted: Mapping[Projector, int],
-    ) -> None:
+    @asynccontextmanager
+    async def _begun(self, wanted: Mapping[Projector, int]) -> AsyncIterator[list[Building]]:
+        """Over connections that nobody else waits for."""
+        identity = await self.log.identity()
+        digests = {last: await _digest(self.log, last) for last in set(wanted.values())}
+        url, timeout_s = self.folders.database_url, COMMAND_TIMEOUT_S
+        engine = open_engine(url, role="builder", command_timeout_s=timeout_s, connections_max=len(wanted))
+        try:
+            async with AsyncExitStack() as stack:
+                buildings = []
+                for projector, last in wanted.items():
+                    end = Checkpoint(projector.projection.version, last, identity, digests[last])
+                    buildings.append(await stack.enter_async_context(Building.begun(engine, projector, end)))
+                yield buildings
+        finally:
+            await engine.dispose()
+
+    async def _fold(self, folders: Crew, buildings: list[Building], interrupt: asyncio.Event) -> bool:
+        """Returns whether it came to the end."""
+        under_way = UnderWay()
+
+        async def hand_out() -> bool:
+            for stretch in _stretches(buildings):
+                under_way.put_nowait((stretch, await folders.submit(stretch)))
+                if interrupt.is_set() or all(it.lost for it in buildings):
+                    return False
+            under_way.put_nowait(None)
+            return True
+
+        async def merge() -> bool:
+            await self._merge(under_way, buildings)
+            await folders.rows.join()
+            return True
+
+        return await _together(hand_out(), merge(), endless=_append(folders.rows, buildings))
+
+    async def _merge(self, under_way: UnderWay, buildings: list[Building]) -> None:
         """Puts together what was folded, in the order of the log."""
-        by_name = {it.projection.name: it for it in wanted}
+        by_name = {it.name: it for it in buildings}
         while item := await under_way.get():
             stretch, answer = item
             folded = await answer
             if folded is None:
                 raise FoldingEnded(f"a process that was folding up to sequence {stretch.last} has ended")
             for name, remainder in folded.items():
-                projector = by_name[name]
-                if remainder is None:
-                    self._lost.add(projector)
-                else:
-                    self._changes[projector].add(projector.projection.metadata, remainder)
+                by_name[name].take(remainder)
             self.position = stretch.last
             if stretch.number % FLUSH_STRETCHES == 0:
-                await self._flush()
-
-    async def _checkpoint(self, log: EventLog, last: int) -> str:
-        stored = await log.at(last)
-        if stored is None:
-            raise LogGap(f"there is no event at sequence {last}, which the log has reached")
-        return checkpoint.digest_of(stored.body)
-
-    async def _flush(self) -> None:
-        for projector in self._changes.keys() - self._lost:
-            changes, self._changes[projector] = self._changes[projector], Changes()
-            with self._losing(projector):
-                async with self._writing(projector) as connection:
-                    await changes.write(connection, projector.schema)
-
-    async def _finish(self, projector: Projector, new: Checkpoint) -> None:
-        with self._losing(projector):
-            async with self._writing(projector) as connection:
-                await checkpoint.advance(connection, projector.checkpoint, new)
-                await self._changes[projector].write(connection, projector.schema)
-                await _make_keys(connection, projector)
-            projector.checkpoint = new
-
-    @asynccontextmanager
-    async def _writing(self, projector: Projector) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is on disk when it ends: a crash must not take back what others build upon."""
-        async with schemas.scoped(self.engine, projector.projection, projector.schema).begin() as connection:
-            await connection.execute(text("SET LOCAL synchronous_commit TO on"))
-            yield connection
-
-    @contextlib.contextmanager
-    def _losing(self, projector: Projector) -> Iterator[None]:
-        try:
-            yield
-        except (WrongValue, *DRIVER_ERRORS) as error:
-            logger.debug("not built by several processes", projection=projector.projection.name, error=repr(error))
-            self._lost.add(projector)
+                for building in buildings:
+                    await building.flush()
 
 
-async def _make_keys(connection: AsyncConnection, projector: Projector) -> None:
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert driver is not None
-    await connection.execute(text(f"SET LOCAL statement_timeout TO {int(KEYS_TIMEOUT_S * 1000)}"))
-    for table in projector.projection.heavy:
-        columns = ", ".join(f'"{column.name}"' for column in table.primary_key)
-        statement = f"ALTER TABLE {_name(projector, table)} ADD CONSTRAINT {_key(table)} PRIMARY KEY ({columns})"
-        await driver.execute(statement, timeout=KEYS_TIMEOUT_S)
+async def _append(rows: asyncio.Queue[Rows], buildings: list[Building]) -> None:
+    by_name = {it.name: it for it in buildings}
+    while True:
+        arrived = await rows.get()
+        await by_name[arrived.projection].append(arrived)
+        rows.task_done()
 
 
-def _name(projector: Projector, table: Table) -> str:
-    return f'"{projector.schema}"."{table.name}"'
+async def _together(*parts: Coroutine[None, None, bool], endless: Coroutine[None, None, None]) -> bool:
+    """Whether all parts return True. The first that does not, or fails, ends the others."""
+    beside = asyncio.create_task(endless)
+    tasks = {asyncio.create_task(part) for part in parts}
+    everything = {beside, *tasks}
+    try:
+        while tasks:
+            done, _ = await asyncio.wait({beside, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            tasks -= done
+            for task in done:
+                if not task.result():
+                    return False
+        return True
+    finally:
+        for task in everything:
+            task.cancel()
+        await asyncio.wait(everything)
 
 
-def _key(table: Table) -> str:
-    """As PostgreSQL names it where nobody does."""
-    return f'"{table.name}_pkey"'
+async def _digest(log: EventLog, last: int) -> str:
+    stored = await log.at(last)
+    if stored is None:
+        raise LogGap(f"there is no event at sequence {last}, which the log has reached")
+    return checkpoint.digest_of(stored.body)
 
 
-def _stretches(wanted: Mapping[Projector, int]) -> Iterator[Stretch]:
+def _stretches(buildings: list[Building]) -> Iterator[Stretch]:
     """All events up to the last that anybody wants. One that is the last for somebody ends a stretch."""
-    after, number, ends = 0, 0, sorted(set(wanted.values()))
+    after, number, ends = 0, 0, sorted({it.end.sequence for it in buildings})
     for end in ends:
         while after < end:
             last, number = min(after + STRETCH_EVENTS, end), number + 1
-            yield Stretch(
-                number, after, last, tuple(it.projection.name for it, it_wants in wanted.items() if it_wants >= last)
-            )
+            yield Stretch(number, after, last, tuple(it.name for it in buildings if it.end.sequence >= last))
             after = last

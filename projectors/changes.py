@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -52,6 +53,14 @@ class Changes:
             raise KeyError(f"{table.fullname} has no column {sorted(full.keys() - blank.keys())}")
         rows.append(tuple(full.values()))
 
+    def put(self, table: Table, row: Row) -> None:
+        """As `append`, for rows by the million: all values, in the order of the columns."""
+        rows = self._appended.get(table)
+        if rows is None:
+            rows = self._appended[table] = []
+            self._blank[table] = dict.fromkeys(table.columns.keys())
+        rows.append(row)
+
     def replace(self, table: Table, /, **row: Any) -> None:
         """The row with this primary key, as it is from now on. All columns must be named."""
         key = tuple([row[name] for name in _key_names(table)])
@@ -74,8 +83,9 @@ class Changes:
             rows.append((mark, row))
 
     @property
-    def appends(self) -> bool:
-        return bool(self._appended)
+    def appended(self) -> Mapping[Table, list[Row]]:
+        """The rows to append, complete and in the order of their columns."""
+        return self._appended
 
     def remainder(self) -> Remainder:
         return Remainder(
@@ -97,8 +107,9 @@ class Changes:
                     for column in _counters(tables[name]):
                         present[column] += row[column]
         for name, marks in later.advanced.items():
-            for mark, rest in marks:
-                self.advance(tables[name], mark, *rest)
+            here_marks = self._advanced.setdefault(tables[name], [])
+            newest = here_marks[-1][0] if here_marks else None
+            here_marks += marks if newest is None else [it for it in marks if it[0] > newest]  # they rise themselves
 
     async def write(self, connection: AsyncConnection, schema: str) -> None:
         """Writes everything within the transaction that is open on `connection`.
@@ -106,15 +117,14 @@ class Changes:
         Raises:
             WrongValue: a value has not the type of its column.
         """
-        try:
+        with _fitting():
             await self._write(connection, schema)
-        except (TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise WrongValue(f"a value does not fit its column: {error}") from error
 
     async def _write(self, connection: AsyncConnection, schema: str) -> None:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
-        await self.copy(driver, schema)
+        for table, rows in self._appended.items():
+            await copy_rows(driver, schema, table, rows)
         for table, replaced in self._replaced.items():
             await connection.execute(_replacement(table), _in_key_order(replaced))
         for table, counted in self._counted.items():
@@ -124,16 +134,25 @@ class Changes:
             highest = await connection.scalar(select(func.max(column)))
             # Nobody adds one in between: the checkpoint, moved in this transaction, is locked.
             higher = [(mark, *row) for mark, row in marks if highest is None or mark > highest]
-            await driver.copy_records_to_table(
-                table.name, schema_name=schema, columns=table.columns.keys(), records=higher
-            )
+            await copy_rows(driver, schema, table, higher)
 
-    async def copy(self, driver: Any, schema: str) -> None:
-        """Writes only the rows to append, over a connection of asyncpg."""
-        for table, rows in self._appended.items():
-            await driver.copy_records_to_table(
-                table.name, schema_name=schema, columns=table.columns.keys(), records=rows
-            )
+
+async def copy_rows(driver: Any, schema: str, table: Table, rows: list[Row]) -> None:
+    """Appends complete rows, over a connection of asyncpg.
+
+    Raises:
+        WrongValue: a value has not the type of its column.
+    """
+    with _fitting():
+        await driver.copy_records_to_table(table.name, schema_name=schema, columns=table.columns.keys(), records=rows)
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise WrongValue(f"a value does not fit its column: {error}") from error
 
 
 @cache

@@ -19,6 +19,7 @@ import hashlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
@@ -120,8 +121,11 @@ async def retire(connection: AsyncConnection) -> None:
 
 
 async def record_error(connection: AsyncConnection, error: str | None, *, at: int | None = None) -> None:
-    """Stores why the projection stopped, None for nothing; with `at`, only if it still stands there."""
-    statement = update(CHECKPOINT).values(error=error and error[:ERROR_LENGTH_MAX].replace("\x00", "\ufffd"))
+    """Stores why the projection stopped, and when; None for nothing. With `at`, only if it still stands there."""
+    if error is not None:
+        error = error[:ERROR_LENGTH_MAX].replace("\x00", "\ufffd")
+        error += f" (since {datetime.now(UTC).isoformat(timespec='seconds')})"
+    statement = update(CHECKPOINT).values(error=error)
     await connection.execute(statement if at is None else statement.where(CHECKPOINT.c.sequence == at))
 
 

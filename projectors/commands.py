@@ -14,7 +14,10 @@ from events.cli import LogOptions, ProcessOptions, open_log, options, run, run_o
 from events.jetstream import JetStreamLog
 from events.watching_options import MetricsOptions, TracingOptions
 from projectors import operations
+from projectors.choosing import NAMES, chosen
 from projectors.database import create_database
+from projectors.inspection import obstacle
+from projectors.inspection_view import inspected
 from projectors.operations import Status
 from projectors.watching import LOOK_S, watching
 
@@ -98,6 +101,34 @@ def status(context: typer.Context, log: LogOptions, database: DatabaseOptions) -
     run_once(main)
 
 
+@db.command("inspect")
+@options
+def inspect(
+    context: typer.Context,
+    log: LogOptions,
+    database: DatabaseOptions,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help=f"Which: {', '.join(NAMES)}; all when absent.")
+    ] = None,
+) -> None:
+    """Show the event that a read model has stopped at, why, and what to do."""
+    wanted = chosen(models or [])
+
+    async def main() -> None:
+        async with (
+            context.obj.database(database.database_url) as url,
+            open_log(context.obj, log, "db inspect") as nats,
+        ):
+            await create_database(url)
+            events_log = JetStreamLog(nats)
+            statuses = {it.name: it for it in await operations.positions(events_log, url)}
+            for projection in wanted:
+                status = statuses[projection.name]
+                typer.echo(inspected(status, await obstacle(events_log, projection, status)))
+
+    run_once(main)
+
+
 def _print(status: Status) -> None:
     console = display.console()
     totals = Table.grid(padding=(0, 2))
@@ -118,3 +149,8 @@ def _print(status: Status) -> None:
     for it in status.projections:
         table.add_row(it.name, str(it.version or "none"), str(it.sequence), str(it.lag), it.error or "")
     console.print(table)
+    for it in status.projections:
+        if it.error is not None:
+            console.print(
+                f"{it.name} has stopped: [bold]kinitro db inspect {it.name}[/] shows the event and what to do"
+            )

@@ -13,9 +13,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import projectors
-from projectors.folding import LANES, Folded, Orders, Stretch, frame, next_message
+from projectors.folding import LANES
+from projectors.messages import Folded, Orders, Rows, Stretch, receive, send
 
 END_TIMEOUT_S = 5.0
+ROWS_MAX = 4
+"""So many packets of rows wait to be written; then the processes wait, too."""
+READ_BYTES = 16 * 1024 * 1024
+"""How much of a packet is taken in before its reader is asked again."""
 
 
 @asynccontextmanager
@@ -49,14 +54,19 @@ async def crew(processes: int, orders: Orders) -> AsyncIterator[Crew]:
 
 
 class Crew:
-    """Several processes that fold. Each stretch goes to one that has time."""
+    """Several processes that fold. Each stretch goes to one that has time.
+
+    `rows` are there to be written in any order; `task_done` is to be called for each. Those of a stretch are there
+    before its answer is.
+    """
 
     def __init__(self) -> None:
+        self.rows: asyncio.Queue[Rows] = asyncio.Queue(ROWS_MAX)
         self._free: asyncio.Queue[_Folder] = asyncio.Queue()
         self._folders: list[_Folder] = []
 
     async def add(self, here: socket.socket, orders: Orders) -> None:
-        folder = _Folder(*await asyncio.open_connection(sock=here), self._free)
+        folder = _Folder(*await asyncio.open_connection(sock=here, limit=READ_BYTES), self._free, self.rows)
         self._folders.append(folder)
         folder.tell(orders)
 
@@ -71,10 +81,14 @@ class Crew:
 
 class _Folder:
     def __init__(
-        self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter, free: asyncio.Queue[_Folder]
+        self,
+        incoming: asyncio.StreamReader,
+        outgoing: asyncio.StreamWriter,
+        free: asyncio.Queue[_Folder],
+        rows: asyncio.Queue[Rows],
     ) -> None:
         self._incoming, self._outgoing = incoming, outgoing
-        self._free = free
+        self._free, self._rows = free, rows
         self._asked: dict[int, asyncio.Future[Folded | None]] = {}
         self._reading = asyncio.create_task(self._read())
         for _ in range(LANES):
@@ -91,7 +105,7 @@ class _Folder:
 
     def tell(self, message: object) -> None:
         """Does not wait: messages are small, and few are under way."""
-        self._outgoing.write(frame(message))
+        send(self._outgoing, message)
 
     async def close(self) -> None:
         self._outgoing.close()
@@ -101,10 +115,16 @@ class _Folder:
     async def _read(self) -> None:
         try:
             while True:
-                number, folded = await next_message(self._incoming)
+                message = await receive(self._incoming)
+                if isinstance(message, Rows):
+                    await self._rows.put(message)
+                    continue
+                number, folded = message
                 self._asked.pop(number).set_result(folded)
                 self._free.put_nowait(self)
         except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
             for answer in self._asked.values():
                 if not answer.done():
                     answer.set_result(None)

@@ -1,12 +1,15 @@
 """The processes that fold for a bulk build: `python -m projectors.folding SOCKET...`, run by `projectors.crew`.
 
 One process imports what they need, which takes longer than folding 50,000 events, and becomes as many as there are
-sockets. Over its socket each is told and answers in frames: eight bytes of length, then a pickle. Whoever started
-them holds the other ends; when these close, however that comes about, they end.
+sockets. Over its socket each is told and answers (`projectors.messages`). Whoever started them holds the other ends;
+when these close, however that comes about, they end.
 
-    in:   Orders, once          where to read and where to write
+    in:   Orders, once          where to read
     in:   Stretch               which events of the log to fold
-    out:  (number, Folded)      what they change, apart from the rows that were appended already
+    out:  Rows, any number      rows that they append
+    out:  (number, Folded)      what else they change; all rows of the stretch were sent before
+
+They know nothing of the database: who started them writes it, in one transaction for each projection.
 """
 
 from __future__ import annotations
@@ -14,84 +17,36 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import pickle
 import socket
+import struct
 import sys
 from contextlib import aclosing
 from logging import WARNING
-from typing import Any, NamedTuple
 
-import asyncpg
 import structlog
 import uvloop
 
 from events.connection import connect
 from events.jetstream import JetStreamLog
 from events.log import LogError, Stored
-from projectors.changes import Changes, Remainder
-from projectors.database import CONNECT_TIMEOUT_S, checked_url
+from projectors.changes import Changes
 from projectors.feed import SLICE_EVENTS_MAX, Batch
+from projectors.messages import Folded, Orders, Rows, Stretch, receive, send
 from projectors.projector import Projection
 from projectors.topics import PROJECTIONS
 
-LENGTH_BYTES = 8
 LANES = 2
-"""Stretches that one process folds at once: while the database takes the rows of one, events of another arrive."""
-COMMAND_TIMEOUT_S = 60.0
-WRITE_EVENTS, WRITE_BYTES = 10_000, 16 * 1024 * 1024
-"""Rows are written after the events that reach either."""
+"""Stretches that one process folds at once: while the rows of one are sent, events of another arrive."""
+SEND_EVENTS, SEND_BYTES = 5_000, 8 * 1024 * 1024
+"""Rows are sent after the events that reach either."""
 COLLECT_STRETCHES = 32
 """After so many the garbage collector is called; folding by itself leaves it nothing to find."""
 
 logger = structlog.get_logger(__name__)
 
 
-class Place(NamedTuple):
-    """A schema being built. `checkpoint_oid` tells it from another that is given its name later."""
-
-    schema: str
-    checkpoint_oid: int
-
-
-class Orders(NamedTuple):
-    """The log, and where each projection, by name, is to be written."""
-
-    log_url: str
-    log_identity: str
-    database_url: str
-    places: dict[str, Place]
-
-
-class Stretch(NamedTuple):
-    """The events past the sequence `after`, up to `last`, and the names of the projections that want them."""
-
-    number: int
-    after: int
-    last: int
-    names: tuple[str, ...]
-
-
-Folded = dict[str, Remainder | None]
-"""By projection; None where an event could not be folded, or a row not be written."""
-
-
 class Replaced(Exception):
-    """What was ordered is gone: the log is another one, or another process builds in a schema of this name."""
-
-
-def frame(message: object) -> bytes:
-    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    return len(body).to_bytes(LENGTH_BYTES, "big") + body
-
-
-async def next_message(incoming: asyncio.StreamReader) -> Any:
-    """What was sent by `frame`; only our own processes hold the other end.
-
-    Raises:
-        IncompleteReadError: the other end is closed.
-    """
-    length = int.from_bytes(await incoming.readexactly(LENGTH_BYTES), "big")
-    return pickle.loads(await incoming.readexactly(length))  # noqa: S301
+    """What was ordered is gone: the log is another one."""
 
 
 async def serve(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
@@ -101,13 +56,13 @@ async def serve(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) 
         LogError: the log failed. What was not answered for is not folded.
         Replaced: it is not the log of the orders.
     """
-    orders: Orders = await next_message(incoming)
+    orders: Orders = await receive(incoming)
     async with await connect(orders.log_url, "folding") as nats:
         log = JetStreamLog(nats)
         if (identity := await log.identity()) != orders.log_identity:
             raise Replaced(f"this is log {identity}, not {orders.log_identity}")
         stretches: asyncio.Queue[Stretch] = asyncio.Queue()
-        lanes = [asyncio.create_task(_lane(log, orders, stretches, outgoing)) for _ in range(LANES)]
+        lanes = [asyncio.create_task(_lane(log, stretches, outgoing)) for _ in range(LANES)]
         hearing = asyncio.create_task(_hear(incoming, stretches))
         try:
             await asyncio.wait({hearing, *lanes}, return_when=asyncio.FIRST_COMPLETED)
@@ -123,38 +78,25 @@ async def serve(incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) 
 async def _hear(incoming: asyncio.StreamReader, stretches: asyncio.Queue[Stretch]) -> None:
     try:
         while True:
-            stretches.put_nowait(await next_message(incoming))
+            stretches.put_nowait(await receive(incoming))
     except asyncio.IncompleteReadError:
         return
 
 
-async def _lane(
-    log: JetStreamLog, orders: Orders, stretches: asyncio.Queue[Stretch], outgoing: asyncio.StreamWriter
-) -> None:
-    connection = await asyncpg.connect(
-        checked_url(orders.database_url),
-        timeout=CONNECT_TIMEOUT_S,
-        command_timeout=COMMAND_TIMEOUT_S,
-        # What was answered for is on disk: a server that crashes cannot take it back unnoticed.
-        server_settings={"application_name": "kinitro folding", "synchronous_commit": "on"},
-    )
-    try:
-        while True:
-            stretch = await stretches.get()
-            outgoing.write(frame((stretch.number, await _Folding(connection, orders.places, stretch).run(log))))
-            await outgoing.drain()
-            if stretch.number % COLLECT_STRETCHES == 0:
-                gc.collect()
-    finally:
-        connection.terminate()
+async def _lane(log: JetStreamLog, stretches: asyncio.Queue[Stretch], outgoing: asyncio.StreamWriter) -> None:
+    while True:
+        stretch = await stretches.get()
+        send(outgoing, (stretch.number, await _Folding(outgoing, stretch).run(log)))
+        await outgoing.drain()
+        if stretch.number % COLLECT_STRETCHES == 0:
+            gc.collect()
 
 
 class _Folding:
     """One stretch, being folded."""
 
-    def __init__(self, connection: asyncpg.Connection, places: dict[str, Place], stretch: Stretch) -> None:
-        self._connection = connection
-        self._places = places
+    def __init__(self, outgoing: asyncio.StreamWriter, stretch: Stretch) -> None:
+        self._outgoing = outgoing
         self._stretch = stretch
         self._changes: dict[Projection, Changes] = {it: Changes() for it in PROJECTIONS if it.name in stretch.names}
         self._lost: set[Projection] = set()
@@ -167,44 +109,45 @@ class _Folding:
                     part = events[start : start + SLICE_EVENTS_MAX]
                     batch.add(part)
                     size += _bytes(part)
-                    if len(batch.events) >= WRITE_EVENTS or size >= WRITE_BYTES:
-                        await self._write(batch)
+                    if len(batch.events) >= SEND_EVENTS or size >= SEND_BYTES:
+                        await self._send(batch)
                         batch, size = self._batch(part[-1].sequence), 0
                     await asyncio.sleep(0)
         if batch.events:
-            await self._write(batch)
+            await self._send(batch)
         return {it.name: None if it in self._lost else changes.remainder() for it, changes in self._changes.items()}
 
     def _batch(self, after: int) -> Batch:
         return Batch({it: after for it in self._changes if it not in self._lost})
 
-    async def _write(self, batch: Batch) -> None:
+    async def _send(self, batch: Batch) -> None:
         for projection, gathered in self._changes.items():
             if projection in self._lost:
                 continue
             changes = batch.changes(projection)
-            if changes is None or not await self._append(self._places[projection.name], changes):
+            rows = None if changes is None else _rows(projection, changes)
+            if changes is None or rows is None:
                 self._lost.add(projection)
-            else:
-                gathered.add(projection.metadata, changes.remainder())
+                continue
+            gathered.add(projection.metadata, changes.remainder())
+            if rows.packed or rows.plain:
+                send(self._outgoing, rows)
+        await self._outgoing.drain()
 
-    async def _append(self, place: Place, changes: Changes) -> bool:
-        if not changes.appends:
-            return True
+
+def _rows(projection: Projection, changes: Changes) -> Rows | None:
+    rows = Rows(projection.name, {}, {})
+    for table, appended in changes.appended.items():
+        packing = projection.heavy.get(table)
+        if packing is None:
+            rows.plain[table.name] = appended
+            continue
         try:
-            async with self._connection.transaction():
-                await self._check(place)
-                await changes.copy(self._connection, place.schema)
-        except Exception as error:  # noqa: BLE001 - the outcome is False: the careful way meets it again, and tells
-            logger.debug("rows not appended", schema=place.schema, error=repr(error)[:300])
-            return False
-        return True
-
-    async def _check(self, place: Place) -> None:
-        """Until the transaction ends nobody can drop the table that this has read from."""
-        query = f'SELECT tableoid::bigint FROM "{place.schema}".checkpoint'  # noqa: S608 - no value, a name of ours
-        if await self._connection.fetchval(query) != place.checkpoint_oid:
-            raise Replaced(f"{place.schema} is being built by another process")
+            rows.packed[table.name] = packing(appended)
+        except (struct.error, TypeError, ValueError, AttributeError) as error:
+            logger.debug("a value does not fit its column", table=table.fullname, error=repr(error)[:300])
+            return None  # the careful way meets it again, and tells
+    return rows
 
 
 def _bytes(events: list[Stored]) -> int:
@@ -243,7 +186,7 @@ def main() -> None:
             os.close(other)
     try:
         uvloop.run(_main(socket.socket(fileno=mine)))
-    except (LogError, Replaced, OSError, asyncio.IncompleteReadError, asyncpg.PostgresError) as error:
+    except (LogError, Replaced, OSError, asyncio.IncompleteReadError) as error:
         sys.exit(f"folding ended: {error}")
 
 

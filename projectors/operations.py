@@ -117,6 +117,21 @@ async def status(log: EventLog | None, database_url: str) -> Status:
         return await _totals(connection, end, states)
 
 
+async def positions(log: EventLog, database_url: str) -> list[ProjectionStatus]:
+    """Where the projections stand, of all that `status` tells.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL does not answer, or there is no such database.
+    """
+    end = await log.last_sequence()
+    async with (
+        _engine(database_url, READ_TIMEOUT_S) as engine,
+        _translating(database_url),
+        engine.connect() as connection,
+    ):
+        return await projection_statuses(connection, end)
+
+
 async def projection_statuses(connection: AsyncConnection, log_last_sequence: int | None) -> list[ProjectionStatus]:
     """Version, position, lag and error of every projection."""
     states = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 from sqlalchemy import MetaData, Table
@@ -19,12 +19,13 @@ from events.event import Event
 from events.log import Stored
 from projectors import checkpoint
 from projectors.arrival import Arrival, opened
-from projectors.changes import Changes, WrongValue
+from projectors.changes import Changes, Row, WrongValue
 from projectors.checkpoint import Checkpoint, Fenced, ProjectionFailed
 from projectors.cut import CutBack
 from projectors.database import DRIVER_ERRORS, refuses_the_data
 
 Handler = Callable[[Arrival, Changes], None]
+Packing = Callable[[Sequence[Row]], bytes | bytearray]
 
 logger = structlog.get_logger(__name__)
 
@@ -45,8 +46,9 @@ class Projection:
     """Gives the tables as they were at an earlier sequence."""
     cut_from: tuple[Projection, ...] = ()
     """Other projections whose rows `cut_back` reads."""
-    heavy: tuple[Table, ...] = ()
-    """Tables that get a row for nearly every event, and only by appending: a large build makes their keys last."""
+    heavy: Mapping[Table, Packing] = field(default_factory=dict)
+    """Tables that get a row for nearly every event, and only by appending: a large build makes their keys last, and
+    takes their rows as these functions give them (`projectors.copying`)."""
 
     def fold(self, stored: Stored, arrival: Arrival | CodecError, changes: Changes) -> None:
         """Adds what one event changes.

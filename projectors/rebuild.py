@@ -49,7 +49,7 @@ async def rebuild_in_bulk(
         ours = [it for it in projections if await stack.enter_async_context(schemas.building(engine, it))]
         wanted = [it for it in ours if not await _is_current(engine, it, beyond=0)]
         projectors = [await from_nothing(log, engine, it) for it in wanted]
-        await Bulk(log, engine, folders).build(dict.fromkeys(projectors, await log.last_sequence()), interrupt)
+        await Bulk(log, folders).build(dict.fromkeys(projectors, await log.last_sequence()), interrupt)
         done = set(ours).difference(wanted)
         for projector in projectors:
             with suppress(ProjectionFailed):

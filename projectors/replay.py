@@ -72,7 +72,7 @@ class Replay:
         self._reasons: dict[Projection, str] = {}
         """Why there is nothing to compare with."""
         self._never = asyncio.Event()
-        self._bulk = None if folders is None else Bulk(log, engine, folders)
+        self._bulk = None if folders is None else Bulk(log, folders)
         self.stage = "starting"
         self.end = 0
         """Where the log ended when this was last looked up."""

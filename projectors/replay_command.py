@@ -11,15 +11,13 @@ from events.bars import bar
 from events.cli import LogOptions, Misused, open_log, options, run_once
 from events.jetstream import JetStreamLog
 from projectors import operations
+from projectors.choosing import NAMES, chosen
 from projectors.commands import DatabaseOptions
 from projectors.compare import Comparison, Different, Identical
 from projectors.database import create_database
-from projectors.projector import Projection
 from projectors.replay import Replay, Replayed
-from projectors.topics import PROJECTIONS
 
 REFRESH_S = 0.1
-NAMES = {projection.name: projection for projection in PROJECTIONS}
 
 
 @options
@@ -59,18 +57,6 @@ def replay(
                     typer.echo(line(each))
 
     run_once(main)
-
-
-def chosen(names: list[str]) -> list[Projection]:
-    """The projections of these names, all if there are none.
-
-    Raises:
-        Misused: there is no such read model.
-    """
-    for name in names:
-        if name not in NAMES:
-            raise Misused(f"there is no read model {name!r}; there are {', '.join(NAMES)}")
-    return [projection for name, projection in NAMES.items() if not names or name in names]
 
 
 async def _watched(replay: Replay) -> list[Replayed]:

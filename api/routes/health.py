@@ -43,7 +43,10 @@ class Health(BaseModel):
 
     status: Literal["healthy", "degraded", "unhealthy"]
     database: Literal["connected", "unavailable"]
-    log: Literal["connected", "unavailable"]
+    log: Annotated[
+        Literal["connected", "read-only", "unavailable"],
+        Field(description="read-only: it answers, and takes no appends; is its disk full?"),
+    ]
     projections: dict[str, ProjectionHealth]
     discovery: Annotated[DiscoveryHealth | None, Field(description="null while nothing is wrong, as far as is known")]
     degraded: list[str]
@@ -71,7 +74,10 @@ async def health(resources: All, response: Response) -> Health:
 
 @router.get("/readyz", responses={503: {"model": Health}})
 async def readyz(resources: All, response: Response) -> Health:
-    """503 also while a projection has stopped or is too far behind. What there is can be served without the chain."""
+    """503 also while the log takes no appends, or a projection has stopped or is too far behind.
+
+    What there is can be served without the chain.
+    """
     found = await _look(resources)
     response.status_code = 200 if set(found.degraded) <= {DISCOVERY} else 503
     return found
@@ -87,11 +93,12 @@ async def _look(resources: Resources) -> Health:
     away = [name for name, found in (("database", states), ("log", end)) if found is None]
     behind = [f"projection {name}" for name, it in projections.items() if _is_bad(it, resources.settings.lag_max)]
     discovery = None if end is None else await _discovery(resources)
-    degraded = behind + ([DISCOVERY] if discovery else [])
+    read_only = end is not None and not resources.log.takes_appends
+    degraded = (["log"] if read_only else []) + behind + ([DISCOVERY] if discovery else [])
     return Health(
         status="unhealthy" if away else "degraded" if degraded else "healthy",
         database="unavailable" if states is None else "connected",
-        log="unavailable" if end is None else "connected",
+        log="unavailable" if end is None else "read-only" if read_only else "connected",
         projections=projections,
         discovery=discovery,
         degraded=away + degraded,

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry
 
+from api.replays import ensure_requests
 from api.together.home import Home
 from api.together.roles import scheduling
 from consumers.anchoring.chain import AnchorChain
@@ -33,6 +34,7 @@ from events.jetstream_queue import JetStreamQueue
 from events.keys import SigningKey
 from events.metrics import Appended, append_latency, new_registry
 from events.metrics_server import serving_metrics
+from events.streams import create_traces
 from events.verification_options import VerificationOptions
 from events.watching_options import MetricsOptions
 from producers.cycles.results import signed
@@ -130,6 +132,8 @@ async def _schedule_and_score(
     assert log.nats_url is not None
     done, registry = asyncio.Event(), new_registry()
     async with open_log(home, log, "scheduler") as connection, _watched(connection, registry, metrics) as told:
+        await create_traces(connection, log.replicas)
+        await ensure_requests(connection)
         await take_up(JetStreamLog(connection), key)
         beside = [
             asyncio.ensure_future(run_scoring(log.nats_url, done, replicas=log.replicas)),

@@ -45,16 +45,29 @@ def copies_found(
     return CopiesFound(cycle=plan.cycle, copies=tuple(copies))
 
 
-def actions_of(plan: CyclePlanned, outcomes: Iterable[EpisodeOutcome]) -> Actions:
-    """What the miners of a plan did."""
-    places = {env: place * plan.episodes_per_environment for place, env in enumerate(plan.environments)}
-    episodes = len(places) * plan.episodes_per_environment
-    actions: dict[Uid, list[bytes | None]] = {entry.uid: [None] * episodes for entry in plan.roster}
-    for outcome in outcomes:
+class Acting:
+    """Notes what the miners of a plan did, one outcome after the other, and keeps no more of them."""
+
+    def __init__(self, plan: CyclePlanned) -> None:
+        self._places = {env: place * plan.episodes_per_environment for place, env in enumerate(plan.environments)}
+        episodes = len(self._places) * plan.episodes_per_environment
+        self._actions: dict[Uid, list[bytes | None]] = {entry.uid: [None] * episodes for entry in plan.roster}
+
+    def add(self, outcome: EpisodeOutcome) -> None:
         if isinstance(outcome, EpisodeCompleted):
             digest = bytes.fromhex(outcome.evidence.action_digest)
-            actions[outcome.uid][places[outcome.env] + outcome.index] = digest
-    return actions
+            self._actions[outcome.uid][self._places[outcome.env] + outcome.index] = digest
+
+    def actions(self) -> Actions:
+        return self._actions
+
+
+def actions_of(plan: CyclePlanned, outcomes: Iterable[EpisodeOutcome]) -> Actions:
+    """What the miners of a plan did."""
+    acting = Acting(plan)
+    for outcome in outcomes:
+        acting.add(outcome)
+    return acting.actions()
 
 
 def digests_of(check: VerificationOutcome) -> frozenset[str]:

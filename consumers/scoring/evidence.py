@@ -13,12 +13,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
+from consumers.scoring.copies import Acting, Actions
 from consumers.scoring.drawn import not_as_drawn
+from consumers.scoring.rates import Counting, Tallies
 from consumers.scoring.unpaid import Unpaid
 from events import subjects
-from events.codec import decode, decode_as
+from events.codec import CodecError, decode, decode_as
 from events.cycles import CyclePlanned, CycleSealed, CycleSeeded, OutcomeCounts
 from events.episodes import EpisodeAbandoned, EpisodeCompleted, EpisodeForfeited, EpisodeOutcome
+from events.event import Event
 from events.ids import CycleId, EpisodeKey, Uid
 from events.log import EventLog, Stored
 from events.merkle import MerkleTree
@@ -32,10 +35,11 @@ class EvidenceRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A plan and one outcome for each of its episodes, in log order."""
+    """A plan, and what became of its episodes: as much of it as counts, since there may be a hundred thousand."""
 
     plan: CyclePlanned
-    outcomes: tuple[EpisodeOutcome, ...]
+    tallies: Tallies
+    actions: Actions
     checks: tuple[VerificationOutcome, ...] = ()
     """One for each miner that was to be checked."""
     moved: frozenset[Uid] = frozenset()
@@ -54,38 +58,15 @@ async def read_evidence(log: EventLog, seal: CycleSealed) -> Evidence:
         CodecError: an event cannot be read.
         LogUnavailable: no answer in time.
     """
-    leaves: list[Stored] = []
+    sealed = UnderSeal(seal)
     batches = log.read(after=seal.first_sequence - 1, subject=subjects.cycle(seal.cycle))
     async with aclosing(cast("Any", batches)):
         async for batch in batches:
-            leaves += [stored for stored in batch if stored.sequence <= seal.last_sequence]
+            leaves = [stored for stored in batch if stored.sequence <= seal.last_sequence]
+            await asyncio.to_thread(sealed.add, leaves)
             if batch[-1].sequence >= seal.last_sequence:
                 break
-    return await asyncio.to_thread(check_evidence, leaves, seal)
-
-
-def check_evidence(leaves: Sequence[Stored], seal: CycleSealed) -> Evidence:
-    """The events of a cycle's subjects between the seal's two sequences, as its evidence.
-
-    Raises:
-        EvidenceRefused: their number, their hash, the outcomes' count or the plan's promises differ from the seal, or
-            the spot checks or the slots that were checked are not the plan's.
-        CodecError: an event cannot be read.
-    """
-    _check_tree(leaves, seal)
-    events = [decode(stored).event for stored in leaves]
-    plans = [event for event in events if isinstance(event, CyclePlanned)]
-    if len(plans) != 1:
-        raise EvidenceRefused(f"cycle {seal.cycle}: expected one plan under the seal, the log has {len(plans)}")
-    outcomes = tuple(event for event in events if isinstance(event, EpisodeOutcome))
-    _check_outcomes(plans[0], outcomes, seal)
-    _check_secret(plans[0], seal)
-    checks = tuple(event for event in events if isinstance(event, VerificationOutcome))
-    _check_drawn(plans[0], [event for event in events if isinstance(event, CycleSeeded)], checks, seal)
-    checked = [event for event in events if isinstance(event, SlotsChecked)]
-    _check_slots(plans[0], checked)
-    moved = frozenset(uid for slots in checked for uid in slots.moved)
-    return Evidence(plans[0], outcomes, checks, moved)
+    return await asyncio.to_thread(sealed.evidence)
 
 
 async def read_abandoned(log: EventLog, cycle: CycleId) -> Evidence:
@@ -98,46 +79,129 @@ async def read_abandoned(log: EventLog, cycle: CycleId) -> Evidence:
     stored = await log.last(subjects.plan(cycle))
     if stored is None:
         raise EvidenceRefused(f"cycle {cycle} has ended, but the log has no plan at {subjects.plan(cycle)}")
-    outcomes: list[EpisodeOutcome] = []
+    ended = _Ended(decode_as(CyclePlanned, stored).event)
     async for batch in log.read(after=stored.sequence, subject=subjects.outcomes(cycle)):
-        events = [decode(each).event for each in batch]
-        outcomes += [event for event in events if isinstance(event, EpisodeOutcome)]
-    return Evidence(decode_as(CyclePlanned, stored).event, tuple(outcomes))
+        for each in batch:
+            if isinstance(event := decode(each).event, EpisodeOutcome):
+                ended.add(event)
+    return Evidence(ended.plan, ended.counting.tallies(), ended.acting.actions())
 
 
-def _check_tree(leaves: Sequence[Stored], seal: CycleSealed) -> None:
-    if len(leaves) != seal.tree_size:
-        raise EvidenceRefused(
-            f"cycle {seal.cycle}: the seal covers {seal.tree_size} events from {seal.first_sequence} to"
-            f" {seal.last_sequence}, the log has {len(leaves)}"
+class UnderSeal:
+    """The events of a cycle's subjects between a seal's two sequences, one batch after the other."""
+
+    def __init__(self, seal: CycleSealed) -> None:
+        self._seal = seal
+        self._tree = MerkleTree()
+        self._size = 0
+        self._ended: _Ended | None = None
+        self._plans = 0
+        self._seeds: list[CycleSeeded] = []
+        self._checks: list[VerificationOutcome] = []
+        self._slots: list[SlotsChecked] = []
+        self._trouble: CodecError | None = None
+
+    def add(self, leaves: Sequence[Stored]) -> None:
+        """In log order. What is wrong with them is said at the end, after whether they are the sealed ones."""
+        for stored in leaves:
+            self._tree.add(stored.body)
+            self._size += 1
+            if self._trouble is None:
+                try:
+                    self._take(decode(stored).event)
+                except CodecError as error:
+                    self._trouble = error
+
+    def evidence(self) -> Evidence:
+        """After the last of them.
+
+        Raises:
+            EvidenceRefused: their number, their hash, the outcomes' count or the plan's promises differ from the
+                seal, or the spot checks or the slots that were checked are not the plan's.
+            CodecError: an event cannot be read.
+        """
+        self._check_tree()
+        if self._trouble is not None:
+            raise self._trouble
+        if self._ended is None or self._plans != 1:
+            cycle = self._seal.cycle
+            raise EvidenceRefused(f"cycle {cycle}: expected one plan under the seal, the log has {self._plans}")
+        plan, checks = self._ended.plan, tuple(self._checks)
+        self._ended.check(self._seal)
+        _check_secret(plan, self._seal)
+        _check_drawn(plan, self._seeds, checks, self._seal)
+        _check_slots(plan, self._slots)
+        moved = frozenset(uid for slots in self._slots for uid in slots.moved)
+        return Evidence(plan, self._ended.counting.tallies(), self._ended.acting.actions(), checks, moved)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case CyclePlanned():
+                self._plans += 1
+                self._ended = self._ended or _Ended(event)
+            case CycleSeeded():
+                self._seeds.append(event)
+            case SlotsChecked():
+                self._slots.append(event)
+            case _ if isinstance(event, EpisodeOutcome) and self._ended is not None:
+                self._ended.add(event)
+            case _ if isinstance(event, VerificationOutcome):
+                self._checks.append(event)
+
+    def _check_tree(self) -> None:
+        seal = self._seal
+        if self._size != seal.tree_size:
+            raise EvidenceRefused(
+                f"cycle {seal.cycle}: the seal covers {seal.tree_size} events from {seal.first_sequence} to"
+                f" {seal.last_sequence}, the log has {self._size}"
+            )
+        if (root := self._tree.root().hex()) != seal.merkle_root:
+            raise EvidenceRefused(
+                f"cycle {seal.cycle}: the seal's Merkle root is {seal.merkle_root}, the log's is {root}"
+            )
+
+
+class _Ended:
+    """How the episodes of one plan ended."""
+
+    def __init__(self, plan: CyclePlanned) -> None:
+        self.plan = plan
+        self.counting, self.acting = Counting(plan), Acting(plan)
+        self._kinds: Counter[type] = Counter()
+        self._missing = {
+            EpisodeKey(plan.cycle, entry.uid, env, index)
+            for entry in plan.roster
+            for env in plan.environments
+            for index in range(plan.episodes_per_environment)
+        }
+        self._strangers: set[EpisodeKey] = set()
+
+    def add(self, outcome: EpisodeOutcome) -> None:
+        self._kinds[type(outcome)] += 1
+        if outcome.key not in self._missing:
+            self._strangers.add(outcome.key)
+            return
+        self._missing.discard(outcome.key)
+        self.counting.add(outcome)
+        self.acting.add(outcome)
+
+    def check(self, seal: CycleSealed) -> None:
+        """That what was added is what was planned and sealed.
+
+        Raises:
+            EvidenceRefused: these are not as many of each kind as the seal says, or not one for each episode.
+        """
+        kinds = self._kinds
+        counts = OutcomeCounts(
+            completed=kinds[EpisodeCompleted], forfeited=kinds[EpisodeForfeited], abandoned=kinds[EpisodeAbandoned]
         )
-    tree = MerkleTree()
-    for stored in leaves:
-        tree.add(stored.body)
-    if (root := tree.root().hex()) != seal.merkle_root:
-        raise EvidenceRefused(
-            f"cycle {seal.cycle}: the seal's Merkle root is {seal.merkle_root}, the log's is {root}"
-        )
-
-
-def _check_outcomes(plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome], seal: CycleSealed) -> None:
-    kinds = Counter(type(outcome) for outcome in outcomes)
-    counts = OutcomeCounts(
-        completed=kinds[EpisodeCompleted], forfeited=kinds[EpisodeForfeited], abandoned=kinds[EpisodeAbandoned]
-    )
-    if counts != seal.outcomes:
-        raise EvidenceRefused(f"cycle {seal.cycle}: the seal counts {seal.outcomes!r}, the log has {counts!r}")
-    planned = {
-        EpisodeKey(plan.cycle, entry.uid, env, index)
-        for entry in plan.roster
-        for env in plan.environments
-        for index in range(plan.episodes_per_environment)
-    }
-    if different := planned.symmetric_difference(outcome.key for outcome in outcomes):
-        some = ", ".join(sorted(key.id for key in different)[:3])
-        raise EvidenceRefused(
-            f"cycle {seal.cycle}: {len(different)} episodes are planned or have an outcome, but not both: {some}"
-        )
+        if counts != seal.outcomes:
+            raise EvidenceRefused(f"cycle {seal.cycle}: the seal counts {seal.outcomes!r}, the log has {counts!r}")
+        if different := self._missing | self._strangers:
+            some = ", ".join(sorted(key.id for key in different)[:3])
+            raise EvidenceRefused(
+                f"cycle {seal.cycle}: {len(different)} episodes are planned or have an outcome, but not both: {some}"
+            )
 
 
 def _check_drawn(

@@ -7,10 +7,9 @@ import asyncio
 import structlog
 
 from consumers.catching_up import CatchingUp, run_catching_up
-from consumers.scoring.copies import actions_of, copies_found, digests_of
+from consumers.scoring.copies import copies_found, digests_of
 from consumers.scoring.evidence import Evidence, read_abandoned, read_evidence
 from consumers.scoring.known_files import KnownFiles
-from consumers.scoring.rates import tally
 from consumers.scoring.shadow import shadows
 from consumers.scoring.weighing import weigh
 from events import subjects
@@ -57,7 +56,7 @@ class Scoring(CatchingUp):
         if await self._events.last(subjects.weights(ended.cycle)) is not None:
             return
         evidence = await self._evidence(ended)
-        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.outcomes, ended, evidence.unpaid)
+        weights = await asyncio.to_thread(weigh, evidence.plan, evidence.tallies, ended, evidence.unpaid)
         copies = await self._copies(evidence, recorded) if isinstance(ended, CycleSealed) else []
         await self._append(recorded, weights, *copies, *await self._shadows(evidence))
         log.info(weights.type, cycle=weights.cycle, **_summary(weights))
@@ -74,18 +73,14 @@ class Scoring(CatchingUp):
         stored = await self._events.last(subjects.plan(plan.cycle))
         assert stored is not None, "it was read just now"
         announced = [it.event for it in await read_announced(self._events) if it.sequence < stored.sequence]
-        return await asyncio.to_thread(
-            lambda: shadows(plan, tally(plan, evidence.outcomes), announced, evidence.unpaid)
-        )
+        return await asyncio.to_thread(lambda: shadows(plan, evidence.tallies, announced, evidence.unpaid))
 
     async def _copies(self, evidence: Evidence, sealed: RecordedEvent[Event]) -> list[CopiesFound]:
         """Of what a root covers: of an abandoned cycle none are told."""
         plan, checks = evidence.plan, evidence.checks
         digests = [digest for check in checks for digest in digests_of(check)]
         known = await self._files.before(plan.cycle, sealed.sequence, digests)
-        found = await asyncio.to_thread(
-            lambda: copies_found(plan, actions_of(plan, evidence.outcomes), checks, known)
-        )
+        found = await asyncio.to_thread(lambda: copies_found(plan, evidence.actions, checks, known))
         return [found] if found else []
 
     async def _append(self, cause: RecordedEvent[Event], *results: Result) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -39,15 +39,20 @@ class Rate:
         return Fraction(self.successes, self.counted) if self.counted else Fraction(0)
 
 
-def tally(plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome]) -> Tallies:
-    """How the planned episodes ended, by miner and environment; zeros where there is no outcome.
+class Counting:
+    """Counts how planned episodes end, one outcome after the other, and keeps none of them."""
 
-    Raises:
-        KeyError: an outcome of a miner or an environment that is not in the plan.
-    """
-    counts = {(entry.uid, env): [0, 0, 0, 0] for entry in plan.roster for env in plan.environments}
-    for outcome in outcomes:
-        count = counts[outcome.uid, outcome.env]
+    def __init__(self, plan: CyclePlanned) -> None:
+        self._plan = plan
+        self._counts = {(entry.uid, env): [0, 0, 0, 0] for entry in plan.roster for env in plan.environments}
+
+    def add(self, outcome: EpisodeOutcome) -> None:
+        """One more.
+
+        Raises:
+            KeyError: it is of a miner or an environment that is not in the plan.
+        """
+        count = self._counts[outcome.uid, outcome.env]
         match outcome:
             case EpisodeCompleted():
                 count[0] += 1
@@ -56,7 +61,25 @@ def tally(plan: CyclePlanned, outcomes: Sequence[EpisodeOutcome]) -> Tallies:
                 count[2] += 1
             case EpisodeAbandoned():
                 count[3] += 1
-    return {entry.uid: {env: _tally(*counts[entry.uid, env]) for env in plan.environments} for entry in plan.roster}
+
+    def tallies(self) -> Tallies:
+        """By miner and environment; zeros where there was no outcome."""
+        plan, counts = self._plan, self._counts
+        return {
+            entry.uid: {env: _tally(*counts[entry.uid, env]) for env in plan.environments} for entry in plan.roster
+        }
+
+
+def tally(plan: CyclePlanned, outcomes: Iterable[EpisodeOutcome]) -> Tallies:
+    """How the planned episodes ended.
+
+    Raises:
+        KeyError: as `Counting.add`.
+    """
+    counting = Counting(plan)
+    for outcome in outcomes:
+        counting.add(outcome)
+    return counting.tallies()
 
 
 def _tally(completed: int, successful: int, forfeited: int, abandoned: int) -> EnvironmentTally:

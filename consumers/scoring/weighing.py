@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from consumers.scoring.rates import Rate, Tallies, tally
+from consumers.scoring.rates import Rate, Tallies
 from consumers.scoring.standings import Contender, Standings, score
 from consumers.scoring.unpaid import NOBODY, Unpaid
 from events.cycles import CycleAbandoned, CyclePlanned, CycleSealed
-from events.episodes import EpisodeOutcome
 from events.ids import EnvId
 from events.rule_changes import Withheld
 from events.rules import ScoringRules
@@ -23,11 +22,11 @@ UNVERIFIED = "each miner that won a subset of environments failed a spot check a
 
 def weigh(
     plan: CyclePlanned,
-    outcomes: Sequence[EpisodeOutcome],
+    tallies: Tallies,
     ended: CycleSealed | CycleAbandoned,
     unpaid: Unpaid = NOBODY,
 ) -> WeightsComputed | WeightsWithheld:
-    """The weights that follow from one outcome for each planned episode, or why there are none.
+    """The weights that follow from how a cycle's planned episodes ended, or why there are none.
 
     The `unpaid` keep their results, and get no weight.
     """
@@ -35,7 +34,7 @@ def weigh(
         detail = f"the cycle was abandoned: {ended.detail}"[:500]
         weighed = Weighed.none(WithheldReason.CYCLE_ABANDONED, detail)
     else:
-        weighed = _weighed(plan, tally(plan, outcomes), plan.rules, unpaid)
+        weighed = _weighed(plan, tallies, plan.rules, unpaid)
     if weighed.weights_u16 is None or isinstance(ended, CycleAbandoned):
         return _withheld(plan, weighed)
     return WeightsComputed(

@@ -1,4 +1,4 @@
-"""Keeps N worker processes running on this machine, and a verifier where one is wanted."""
+"""Keeps N workers running on this machine, and a verifier where one is wanted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,56 +23,79 @@ DRAIN_S = 45.0
 """A worker's own grace, and time to hand back what it could not finish."""
 
 
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """The workers of a machine, not yet started."""
+
+    children: Sequence[Child]
+    sockets: Mapping[str, Path]
+    """Worker -> where it tells its metrics, if it was told to."""
+    engine_answers: Callable[[], Awaitable[bool]] | None = None
+    """Asks whether the engine is there that runs them; None where none does."""
+
+
 async def run_executor(
-    command: Sequence[str],
+    workers: AbstractAsyncContextManager[Workers],
     *,
-    workers: int,
     stop: asyncio.Event,
     verifier_command: Sequence[str] | None = None,
     metrics: MetricsOptions | None = None,
 ) -> None:
-    """Runs `workers` processes of `command --name NAME` until `stop`, then drains them, all at once.
+    """Runs these workers until `stop`, then drains them, all at once.
 
     `verifier_command`: of one verifier beside them, if there is to be one.
 
     Raises:
         ChildRefused: a worker, or the verifier, cannot work with its options.
         MetricsUnavailable: the port for metrics is in use.
+        What `workers` raises: they cannot run here.
     """
-    names = [f"{socket.gethostname()}-{number}" for number in range(1, workers + 1)]
-    async with _metrics(names, metrics or MetricsOptions()) as sockets, Supervisor() as supervisor:
-        for number, name in enumerate(names, start=1):
-            await supervisor.start(worker(command, number, name, sockets.get(name)))
-        if verifier_command is not None:
-            await supervisor.start(verifier(verifier_command))
+    async with workers as those, _serving(those, metrics or MetricsOptions()), Supervisor() as supervisor:
         try:
+            for child in those.children:
+                await supervisor.start(child)
+            if verifier_command is not None:
+                await supervisor.start(verifier(verifier_command))
             await supervisor.until(stop)
         finally:
             await supervisor.close_together()
 
 
+def names_of(workers: int) -> list[str]:
+    """The names of this machine's workers, which are in every event that they write."""
+    return [f"{socket.gethostname()}-{number}" for number in range(1, workers + 1)]
+
+
 @asynccontextmanager
-async def _metrics(names: Sequence[str], where: MetricsOptions) -> AsyncIterator[dict[str, Path]]:
-    """Serves all workers' metrics; the sockets on which they are to be asked, none where nobody asks."""
-    if where.metrics_port is None:
-        yield {}
+async def processes(command: Sequence[str], names: Sequence[str], *, metrics: bool) -> AsyncIterator[Workers]:
+    """These workers, each a process of `command --name NAME`. `metrics`: whether they are to tell theirs."""
+    if not metrics:
+        yield Workers([_worker(command, number, name) for number, name in enumerate(names, start=1)], {})
         return
     with TemporaryDirectory(prefix="kinitro-") as directory:  # short: a socket's path has 107 characters at most
         sockets = {name: Path(directory, f"{number}.sock") for number, name in enumerate(names, start=1)}
-        registry = new_registry()
-        workers = WorkersMetrics(sockets, registry)
-        async with serving_metrics(registry, where.metrics_host, where.metrics_port, workers.refresh):
-            yield sockets
+        children = [
+            _worker((*command, "--metrics-socket", str(path)), number, name)
+            for number, (name, path) in enumerate(sockets.items(), start=1)
+        ]
+        yield Workers(children, sockets)
 
 
-def worker(command: Sequence[str], number: int, name: str, metrics_socket: Path | None = None) -> Child:
-    """The `number`-th (1, 2, ...) worker of this machine. Its name is in every event that it writes."""
-    asked = () if metrics_socket is None else ("--metrics-socket", str(metrics_socket))
-    return _child(f"worker {number}", (*command, *asked), name)
+@asynccontextmanager
+async def _serving(those: Workers, where: MetricsOptions) -> AsyncIterator[None]:
+    """All workers' metrics on one port, if anybody is to ask there."""
+    registry = new_registry()
+    workers = WorkersMetrics(those.sockets, registry, those.engine_answers)
+    async with serving_metrics(registry, where.metrics_host, where.metrics_port, workers.refresh):
+        yield
+
+
+def _worker(command: Sequence[str], number: int, name: str) -> Child:
+    return _child(f"worker {number}", command, name)
 
 
 def verifier(command: Sequence[str]) -> Child:
-    """The verifier of this machine, named likewise."""
+    """The verifier of this machine, named as the workers are."""
     return _child("verifier", command, f"{socket.gethostname()}-verifier")
 
 

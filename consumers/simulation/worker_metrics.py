@@ -10,7 +10,7 @@ observation a write to one of them.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -28,9 +28,16 @@ ANSWER_BYTES_MAX = 4_000_000
 class WorkersMetrics(Collector):
     """What the workers said when they were asked last, each sample with the label `worker`."""
 
-    def __init__(self, sockets: Mapping[str, Path], registry: CollectorRegistry) -> None:
-        """`sockets`: by the worker's name."""
+    def __init__(
+        self,
+        sockets: Mapping[str, Path],
+        registry: CollectorRegistry,
+        engine_answers: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """`sockets`: by the worker's name; `engine_answers`: asks the engine that runs them, if one does."""
         self._sockets = dict(sockets)
+        self._engine_answers = engine_answers
+        self._engine_up: bool | None = None
         self._said: dict[str, str | None] = {}
         registry.register(self)
 
@@ -38,8 +45,13 @@ class WorkersMetrics(Collector):
         """Asks all of them at once."""
         answers = await asyncio.gather(*map(_ask, self._sockets.values()))
         self._said = dict(zip(self._sockets, answers, strict=True))
+        if self._engine_answers is not None:
+            self._engine_up = await self._engine_answers()
 
     def collect(self) -> Iterator[Metric]:
+        if self._engine_up is not None:
+            about = "Whether the Docker engine answers this executor; without it no container is started again."
+            yield GaugeMetricFamily("kinitro_engine_up", about, value=self._engine_up)
         up = GaugeMetricFamily("kinitro_worker_up", "Whether this worker answers the executor.", labels=["worker"])
         families: dict[str, Metric] = {}
         for worker, said in self._said.items():

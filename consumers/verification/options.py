@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from consumers.verification.fetcher import HUB, Fetcher
 from consumers.verification.repository import Repositories
-from consumers.verification.sandbox.docker import ENGINE
 from events.cli import Misused
+from sim.runtime.docker import ENGINE, is_address
 
 BYTES_PER_GB = 10**9
 CACHED_REPOSITORIES = 4
@@ -53,12 +52,7 @@ class CommittedCodeOptions:
         Raises:
             Misused: it is none that can be asked.
         """
-        try:
-            parts = urlsplit(self.docker_host)
-            valid = parts.path.startswith("/") if parts.scheme == "unix" else bool(parts.hostname and parts.port)
-        except ValueError:
-            valid = False
-        if not (valid and parts.scheme in ("unix", "tcp")):
+        if not is_address(self.docker_host):
             raise Misused(
                 f"--docker-host: expected unix:///PATH or tcp://HOST:PORT, got {self.docker_host!r}; leave it out for"
                 f" {ENGINE}"

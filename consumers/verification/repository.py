@@ -25,8 +25,9 @@ from pathlib import Path
 
 from consumers.verification.fetcher import Fetcher, Listing, SnapshotFile
 from consumers.verification.listing import COMMIT
-from consumers.verification.locks import held, tried
+from consumers.verification.locks import held
 from consumers.verification.trouble import HubTrouble, Trouble
+from sim.runtime.locks import tried
 
 MANIFEST = "manifest.json"
 RESERVED = "reserved"

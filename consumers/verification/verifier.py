@@ -21,7 +21,6 @@ from consumers.verification.handler import CheckHandler
 from consumers.verification.limits import ENDPOINT_RETRY_S
 from consumers.verification.repository import Repositories
 from consumers.verification.sandbox.choice import choose_sandbox
-from consumers.verification.sandbox.docker import ENGINE
 from consumers.verification.sandbox.protocol import NoSandbox
 from consumers.work import Burial
 from events.cli import until
@@ -30,6 +29,7 @@ from events.dead_letters import DeadLetters
 from events.jetstream import JetStreamLog
 from events.streams import ACK_WAIT_S, TASKS, ensure_streams, verifiers_settings
 from events.traces import TraceStore
+from sim.runtime.docker import ENGINE
 
 CHECKS_AT_ONCE = 2
 """So that one miner that takes all the time that it may does not keep the others waiting. Each may take 4 GiB."""

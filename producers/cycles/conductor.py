@@ -216,7 +216,9 @@ class _Conductor:
                 if batch:
                     self._take(batch)
                     silence.broken()
-                elif dispatch.finished and silence.is_long():
+                elif not dispatch.finished:
+                    silence.put_off()
+                elif silence.is_long():
                     dispatch.restart()
 
     @cached_property

@@ -21,6 +21,9 @@ from producers.progress import (
     TakenBack,
 )
 
+SHARES = 200
+"""How many times at most a cycle's advance is told, whatever its size."""
+
 
 class News:
     """Remembers what of `state` was told already."""
@@ -40,11 +43,15 @@ class News:
         if state.seeded is not None and not self._seeded:
             self._seeded = True
             yield Seeded(state.cycle, state.seeded.event.block)
-        if state.done != self._done:
-            self._done = state.done
-            yield Advanced(state.cycle, state.done, state.planned)
+        if state.done - self._done >= state.planned / SHARES or state.complete:
+            yield from self._of_advance()
         yield from self._of_miners()
         yield from self._of_checks()
+
+    def _of_advance(self) -> Iterator[Progress]:
+        if self._state.done != self._done:
+            self._done = self._state.done
+            yield Advanced(self._state.cycle, self._done, self._state.planned)
 
     def _of_miners(self) -> Iterator[Progress]:
         before, self._standings = self._standings, self._state.chances.standings()

@@ -9,6 +9,7 @@ from projectors.arrival import Arrival
 from projectors.changes import Changes
 from projectors.episodes import tables
 from projectors.episodes.cut import cut_back
+from projectors.episodes.packing import packed_attempts, packed_outcomes
 from projectors.projector import Projection
 
 
@@ -26,30 +27,34 @@ def _abandoned(arrival: Arrival, changes: Changes) -> None:
 
 def _outcome(arrival: Arrival, changes: Changes, *, success: bool | None, forfeited: bool = False) -> None:
     data, stored = arrival.data, arrival.stored
-    changes.append(
+    changes.put(
         tables.outcomes,
-        cycle=data["cycle"],
-        uid=data["uid"],
-        env=data["env"],
-        index=data["index"],
-        success=success,
-        forfeited=forfeited,
-        sequence=stored.sequence,
-        event=stored.body,
+        (
+            data["cycle"],
+            data["uid"],
+            data["env"],
+            data["index"],
+            success,
+            forfeited,
+            stored.sequence,
+            stored.body,
+        ),
     )
 
 
 def _attempt_failed(arrival: Arrival, changes: Changes) -> None:
     data, stored = arrival.data, arrival.stored
-    changes.append(
+    changes.put(
         tables.attempts,
-        cycle=data["cycle"],
-        uid=data["uid"],
-        env=data["env"],
-        index=data["index"],
-        attempt=data["attempt"],
-        sequence=stored.sequence,
-        event=stored.body,
+        (
+            data["cycle"],
+            data["uid"],
+            data["env"],
+            data["index"],
+            data["attempt"],
+            stored.sequence,
+            stored.body,
+        ),
     )
 
 
@@ -65,5 +70,5 @@ PROJECTION = Projection(
         EpisodeAttemptFailed: _attempt_failed,
     },
     cut_back=cut_back,
-    heavy=(tables.outcomes, tables.attempts),
+    heavy={tables.outcomes: packed_outcomes, tables.attempts: packed_attempts},
 )

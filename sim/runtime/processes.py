@@ -1,4 +1,6 @@
-"""Child processes under one supervisor: restarted when they die, stopped in order, never left behind.
+"""Children under one supervisor: restarted when they die, stopped in order, never left behind.
+
+A child is a process, unless it says how else it is launched (`containers`).
 
 The life of a child:
 
@@ -8,7 +10,8 @@ The life of a child:
                 └── stop: signal, grace, SIGKILL
 
 An exit status of 2 soon after the first start means that the child cannot run like this (a wrong option, a port in
-use): it is not tried again, and `Supervisor.failed` gives the reason. Later it may mean that a server is away.
+use), 126 or 127 that there is no such program: it is not tried again, and `Supervisor.failed` gives the reason. Later
+it may mean that a server is away.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import structlog
 
@@ -36,6 +39,8 @@ from events.for_people import ForPeople
 
 REFUSED = 2
 """The exit status of a command that was given something it cannot work with."""
+NOT_EXECUTABLE = (126, 127)
+"""What launchers, shells and init processes say of a program that is not there."""
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 30.0
@@ -56,6 +61,32 @@ class ChildRefused(ForPeople):
 
 class ChildNotReady(ForPeople):
     """A child did not become usable in time."""
+
+
+class LaunchFailed(ForPeople):
+    """A child could not be started. At its first start nothing is tried again; later it counts as a death."""
+
+
+class Launched(Protocol):
+    """One run of a child, from its start to its end."""
+
+    @property
+    def pid(self) -> int | None:
+        """None once it has ended, and where it has none that would mean anything here."""
+        ...
+
+    @property
+    def last_words(self) -> str:
+        """What it said last, where nobody else has heard it; for the message of a refusal."""
+        ...
+
+    async def wait(self) -> int:
+        """Its exit status, when it has ended."""
+        ...
+
+    async def stop(self, number: signal.Signals, grace_s: float) -> bool:
+        """Returns when it has ended: by the signal, or after the grace by force (False)."""
+        ...
 
 
 class Restart(enum.Enum):
@@ -84,6 +115,8 @@ class Child:
     at any moment: a clean end might wait for a server that died with us, and nobody would put an end to the wait."""
     output: Path | None = None
     """File that gets what it prints; None for where ours goes."""
+    launch: Callable[[Child], Awaitable[Launched]] | None = None
+    """Starts it, or raises `LaunchFailed`; None for a process."""
 
 
 def backoff_s(deaths: int) -> float:
@@ -197,47 +230,37 @@ class _Running:
         self.first_started = asyncio.Event()
         self.finished = asyncio.Event()
         self._failed = failed
-        self._process: asyncio.subprocess.Process | None = None
+        self._launched: Launched | None = None
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {child.name}")
 
     @property
     def pid(self) -> int | None:
-        alive = self._process is not None and self._process.returncode is None
-        return self._process.pid if self._process and alive else None
+        return self._launched.pid if self._launched else None
 
     async def stop(self) -> None:
         self._keeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeper
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        _signal(process, self.child.stop_signal)
-        try:
-            await asyncio.wait_for(process.wait(), self.child.stop_grace_s)
-        except TimeoutError:
+        if self._launched and not await self._launched.stop(self.child.stop_signal, self.child.stop_grace_s):
             log.warning("child did not stop in time: killed", child=self.child.name, grace_s=self.child.stop_grace_s)
-            _signal(process, signal.SIGKILL)
-            await process.wait()
 
     async def _keep(self) -> None:
         deaths, had_run = 0, False
         while True:
             started = time.monotonic()
             try:
-                self._process = await _spawn(self.child)
-            except OSError as error:
-                self._refuse(f"cannot be started: {error}")
-                return
-            finally:
-                self.first_started.set()
-            status = await self._process.wait()
+                status = await self._run()
+            except LaunchFailed as error:
+                if not had_run:
+                    self._refuse(f"cannot be started: {error}")
+                    return
+                status = str(error)
             if status == 0 and self.child.restart is Restart.ON_FAILURE:
                 self.finished.set()
                 return
             lasted_s = time.monotonic() - started
-            if status == REFUSED and not had_run and lasted_s < STABLE_AFTER_S:
-                self._refuse(f"cannot run like this (exit status {REFUSED})")
+            if status in (REFUSED, *NOT_EXECUTABLE) and not had_run and lasted_s < STABLE_AFTER_S:
+                self._refuse(f"cannot run like this (exit status {status}){self._said()}")
                 return
             had_run = True
             deaths = 1 if lasted_s > STABLE_AFTER_S else deaths + 1
@@ -247,9 +270,56 @@ class _Running:
             )
             await asyncio.sleep(pause_s)
 
+    async def _run(self) -> int | str:
+        """One run, from start to end: its exit status."""
+        try:
+            self._launched = await (self.child.launch or _process)(self.child)
+        finally:
+            self.first_started.set()
+        return await self._launched.wait()
+
+    def _said(self) -> str:
+        words = self._launched.last_words if self._launched else ""
+        return f": {words}" if words else ""
+
     def _refuse(self, reason: str) -> None:
         if not self._failed.done():
             self._failed.set_result(ChildRefused(f"{self.child.name} {reason}{_where(self.child)}"))
+
+
+class _Process:
+    """A child process, as a `Launched`."""
+
+    last_words = ""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process.returncode is None else None
+
+    async def wait(self) -> int:
+        return await self._process.wait()
+
+    async def stop(self, number: signal.Signals, grace_s: float) -> bool:
+        if self._process.returncode is not None:
+            return True
+        _signal(self._process, number)
+        try:
+            await asyncio.wait_for(self._process.wait(), grace_s)
+        except TimeoutError:
+            _signal(self._process, signal.SIGKILL)
+            await self._process.wait()
+            return False
+        return True
+
+
+async def _process(child: Child) -> Launched:
+    try:
+        return _Process(await _spawn(child))
+    except OSError as error:
+        raise LaunchFailed(str(error)) from error
 
 
 async def _spawn(child: Child) -> asyncio.subprocess.Process:

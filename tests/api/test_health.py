@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.settings import ApiSettings
-from events.connection import connect
+from events import frames
+from events.connection import Connection, connect
+from events.jetstream import UNAPPENDED
 from events.log import Draft
 from events.streams import ensure_streams
 from projectors.database import create_database
@@ -123,3 +125,17 @@ async def test_a_chain_that_is_away_makes_it_degraded_and_leaves_it_ready(api: A
     await read_side.project()
     health = await api.get("/health")
     assert (health.json["status"], health.json["discovery"], health.json["degraded"]) == ("healthy", None, [])
+
+
+async def test_a_log_that_takes_no_appends_is_not_ready(api: Api, read_side: Written, nats: Connection) -> None:
+    await write(read_side.log, facts.discovered(0))
+    await read_side.project()
+    assert (await api.get("/readyz")).status == 200
+    await nats.send(frames.publish(UNAPPENDED, b""))
+    await eventually(lambda: is_read_only(api))
+    assert (await api.get("/health")).status == 200, "what there is can be read"
+
+
+async def is_read_only(api: Api) -> bool:
+    answer = await api.get("/readyz")
+    return answer.status == 503 and answer.json["log"] == "read-only" and answer.json["degraded"] == ["log"]

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 from multidict import CIMultiDict
 
-from api.replays import REQUESTS
 from api.replays import settings as replays_settings
 from api.settings import ApiSettings
 from events.connection import Connection, Refused
 from events.ids import Hotkey
+from events.permissions import REQUESTS
 from tests.chain.subnets import hotkey, keypair
 from tests.controls.keys import STRANGER
 from tests.fixtures.http import Answer, Api, patient_settings

@@ -14,6 +14,7 @@ import kinitro
 import producers.options
 import sim.suite
 from events.mounting import Mounted
+from events.permissions import OPERATOR, ROLES, password_variable
 from events.variation import PRESETS, STANDARD, VariationRanges
 from tests.cli.conftest import ROOT, Command
 
@@ -33,7 +34,7 @@ DOCUMENTED = {
 }
 """The operators' guide."""
 
-ONLY_FOR_CONTAINERS = {"POSTGRES_PASSWORD"}
+ONLY_FOR_CONTAINERS = {"POSTGRES_PASSWORD", *map(password_variable, (OPERATOR, *ROLES))}
 
 
 def test_options_are_as_in_the_operators_guide() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consumers.scoring.evidence import EvidenceRefused, read_evidence
+from consumers.scoring.rates import tally
 from events.codec import draft
 from events.cycles import CycleSealed, OutcomeCounts
 from events.envelope import begin
@@ -26,7 +27,7 @@ async def test_a_true_seal_gives_the_plan_and_one_outcome_per_episode(log: Memor
     seal = await append_sealed(log, PLAN, outcomes_of(PLAN), extra=[facts.attempt_failed()])
     evidence = await read_evidence(log, seal)
     assert evidence.plan == PLAN
-    assert list(evidence.outcomes) == outcomes_of(PLAN)
+    assert evidence.tallies == tally(PLAN, outcomes_of(PLAN))
 
 
 async def test_who_lost_its_uid_is_part_of_it(log: MemoryLog) -> None:
@@ -57,7 +58,7 @@ async def test_other_cycles_in_between_do_not_matter(log: MemoryLog) -> None:
 async def test_what_comes_after_the_seal_does_not_count(log: MemoryLog) -> None:
     seal = await append_sealed(log, PLAN, outcomes_of(PLAN))
     await log.append([draft(begin(facts.attempt_failed(), source="/test"))])
-    assert list((await read_evidence(log, seal)).outcomes) == outcomes_of(PLAN)
+    assert (await read_evidence(log, seal)).tallies == tally(PLAN, outcomes_of(PLAN))
 
 
 @pytest.mark.parametrize(

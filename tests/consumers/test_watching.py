@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.simulation.executor import run_executor
+from consumers.simulation.executor import names_of, processes, run_executor
 from consumers.simulation.worker import WorkerSettings, run_worker
 from events import frames, live
 from events.envelope import new_id
@@ -58,7 +58,9 @@ async def executor(bus: Bus, port: int, *, workers: int) -> AsyncIterator[None]:
     options = ("--nats-url", bus.url, "--allow-private-endpoints", "--lease-s", str(LEASE_S))
     command = (sys.executable, str(ROOT / "kinitro.py"), "worker", *options)
     metrics = MetricsOptions(metrics_port=port)
-    running = asyncio.create_task(run_executor(command, workers=workers, stop=stop, metrics=metrics))
+    running = asyncio.create_task(
+        run_executor(processes(command, names_of(workers), metrics=True), stop=stop, metrics=metrics)
+    )
     try:
         yield
     finally:

@@ -27,6 +27,11 @@ class TaskQueueContract:
         assert await queue.put(tasks(5)) == 2
         assert await queue.pending() == 5
 
+    async def test_what_is_new_counts_wherever_others_were_found(self, queue: TaskQueue) -> None:
+        assert [await queue.put(tasks(number)) for number in (3, 3, 5, 5, 1_205, 1_206)] == [3, 0, 2, 0, 1_200, 1]
+        assert await queue.put(tasks(1_200, uid=1)) == 1_200
+        assert await queue.pending() == 2_406
+
     async def test_the_same_task_twice_at_once_is_once(self, queue: TaskQueue) -> None:
         assert await queue.put([*tasks(2), *tasks(2)]) == 2
 

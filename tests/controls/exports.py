@@ -163,7 +163,7 @@ def cycle_export(
     end = ending(plan, outcomes, story.bodies[first - 1 :], first)
     ended = story.write(end, seeded)
     ended_body = story.bodies[-1]
-    weights = weigh(plan, outcomes, end, unpaid)
+    weights = weigh(plan, tally(plan, outcomes), end, unpaid)
     weighed = story.write(weights, ended)
     copies = copies_found(plan, actions_of(plan, outcomes), checks, known or {})
     if copies is not None and isinstance(end, CycleSealed):

@@ -13,6 +13,7 @@ import pytest
 
 from events import server
 from events.connection import connect
+from events.permissions import OPERATOR, ROLES, password_variable
 from events.server import (
     AlreadyRunning,
     BinaryMissing,
@@ -119,7 +120,14 @@ def test_the_shipped_configuration_is_the_one_in_the_code() -> None:
 
 
 def test_the_server_accepts_the_shipped_configuration() -> None:
-    subprocess.run([find_binary(), "-t", "-c", SHIPPED], check=True, capture_output=True, timeout=60)
+    passwords = {password_variable(role): "secret" for role in (OPERATOR, *ROLES)}
+    subprocess.run([find_binary(), "-t", "-c", SHIPPED], env=passwords, check=True, capture_output=True, timeout=60)
+
+
+def test_without_a_password_for_each_role_the_server_does_not_start() -> None:
+    tried = subprocess.run([find_binary(), "-t", "-c", SHIPPED], env={}, capture_output=True, timeout=60, check=False)
+    assert tried.returncode != 0
+    assert b"KINITRO_NATS_OPERATOR_PASSWORD" in tried.stderr
 
 
 def test_a_missing_binary_is_said_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

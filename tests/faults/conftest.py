@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 SEED = os.environ.get("KINITRO_FAULTS_SEED", "8")
+LONG = os.environ.get("KINITRO_TESTS_LONG") == "1"
+"""Whether servers are away for as long as the page says, and not for as long as it takes to notice."""
 CAME_OUT = "came out"
 ACCOUNT = Path(__file__).parents[2] / "build" / "faults.md"
 

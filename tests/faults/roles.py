@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from sim.runtime.processes import die_with_parent
 from tests.eventually import eventually
 
 PAUSE_S = 0.2
@@ -56,6 +58,12 @@ class Role:
     def kill(self) -> None:
         """As a crash would. It comes back by itself."""
         self.send(signal.SIGKILL)
+
+    async def killed(self) -> None:
+        """As a crash would; it is dead then, and comes back by itself."""
+        pid = await self.running()
+        self.kill()
+        await eventually(lambda: self.pid != pid, STARTED_S)
 
     async def running(self) -> int:
         """The process id, once it runs."""
@@ -148,6 +156,7 @@ class Role:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
+                    preexec_fn=functools.partial(die_with_parent, signal.SIGKILL),  # our only thread
                 )
             self.starts += 1
             status = await self._process.wait()

@@ -1,8 +1,12 @@
-"""Building by several processes gives what one gives; where it cannot, nothing is lost but time."""
+"""Building by several processes gives what one gives; where it cannot, nothing is lost but time.
+
+`KINITRO_TESTS_LONG=1` compares 20 random logs instead of 2.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 import pytest
@@ -15,9 +19,6 @@ from projectors import schemas
 from projectors.beginning import from_nothing
 from projectors.bulk import Bulk, Folders
 from projectors.compare import Identical
-from projectors.crew import crew
-from projectors.episodes.project import PROJECTION as EPISODES
-from projectors.folding import Orders, Place, Stretch
 from projectors.projector import Projector
 from projectors.rebuild import rebuild_in_bulk
 from projectors.replay import Replay
@@ -27,6 +28,8 @@ from projectors.weights.project import PROJECTION as WEIGHTS
 from tests.controls.random_logs import random_log
 from tests.fixtures.projecting import project, projected
 from tests.projectors.dumps import dump, rows
+
+SEEDS = range(21, 41 if os.environ.get("KINITRO_TESTS_LONG") == "1" else 23)
 
 
 def folders(url: str) -> Folders:
@@ -40,9 +43,9 @@ async def keys(engine: AsyncEngine) -> list[str]:
         return list(await connection.scalars(query.bindparams(names=[it.name for it in PROJECTIONS])))
 
 
-async def built(log: JetStreamLog, engine: AsyncEngine, bulk: Folders, last: int) -> list[Projector]:
+async def built(log: JetStreamLog, engine: AsyncEngine, url: str, last: int) -> list[Projector]:
     projectors = [await from_nothing(log, engine, it) for it in PROJECTIONS]
-    await Bulk(log, engine, bulk).build(dict.fromkeys(projectors, last), asyncio.Event())
+    await Bulk(log, folders(url)).build(dict.fromkeys(projectors, last), asyncio.Event())
     return projectors
 
 
@@ -53,16 +56,17 @@ async def spoilt(log: JetStreamLog, drafts: Sequence[Draft]) -> None:
     await log.append(drafts[50:])
 
 
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_several_processes_write_the_rows_and_keys_that_one_writes(
-    event_log: JetStreamLog, engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
+    event_log: JetStreamLog, engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr("projectors.bulk.STRETCH_EVENTS", 7)
     monkeypatch.setattr("projectors.bulk.FLUSH_STRETCHES", 3)
-    drafts = random_log(21)
+    drafts = random_log(seed)
     await event_log.append(drafts)
     await project(event_log, engine, database_url)
     before, keys_before = await dump(engine), await keys(engine)
-    projectors = await built(event_log, engine, folders(database_url), len(drafts))
+    projectors = await built(event_log, engine, database_url, len(drafts))
     assert [it.checkpoint.sequence for it in projectors] == [len(drafts)] * len(PROJECTIONS)
     assert await rows(engine, suffix="_next") == {name: it for name, it in before.items() if "checkpoint" not in name}
     for it in await Replay(event_log, engine, PROJECTIONS, folders=folders(database_url)).run():
@@ -102,29 +106,14 @@ async def test_an_empty_database_is_filled_in_bulk_up_to_where_an_event_cannot_b
 
 
 async def test_where_the_processes_cannot_work_one_does_it_all(
-    event_log: JetStreamLog, engine: AsyncEngine, database_url: str
+    event_log: JetStreamLog, engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drafts = random_log(23)
     await event_log.append(drafts)
     await project(event_log, engine, database_url)
     before = await dump(engine)
-    elsewhere = folders(database_url.replace("/test_", "/missing_"))
-    assert {it.checkpoint.sequence for it in await built(event_log, engine, elsewhere, len(drafts))} == {0}
-    for it in await Replay(event_log, engine, PROJECTIONS, folders=elsewhere).run():
+    monkeypatch.setattr("projectors.crew.sys.executable", "/bin/false")
+    assert {it.checkpoint.sequence for it in await built(event_log, engine, database_url, len(drafts))} == {0}
+    for it in await Replay(event_log, engine, PROJECTIONS, folders=folders(database_url)).run():
         assert it.comparison == Identical(len(drafts))
     assert await dump(engine) == before
-
-
-async def test_a_process_left_over_from_a_killed_build_does_not_write_into_the_next(
-    event_log: JetStreamLog, engine: AsyncEngine, database_url: str
-) -> None:
-    drafts = random_log(24)
-    await event_log.append(drafts)
-    await from_nothing(event_log, engine, EPISODES)
-    places = {EPISODES.name: Place(schemas.next_of(EPISODES), checkpoint_oid=1)}
-    orders = Orders(event_log.url, await event_log.identity(), database_url, places)
-    async with crew(1, orders) as left_over:
-        answer = await left_over.submit(Stretch(1, 0, len(drafts), (EPISODES.name,)))
-        assert await answer == {EPISODES.name: None}
-    async with engine.connect() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM episodes_next.outcomes")) == 0

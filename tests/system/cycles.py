@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from events import subjects
 from events.codec import decode, draft
@@ -69,6 +70,12 @@ class Subnet:
     master_key: Path
     last_policy: int
     """The process that serves the last miner's policy."""
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    """Options of cycles that are not as always."""
+
+    def under(self, **terms: Any) -> Subnet:
+        """The same miners, under other terms."""
+        return replace(self, terms={**self.terms, **terms})
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
@@ -93,7 +100,7 @@ class Subnet:
 
     @property
     def cycles(self) -> CycleOptions:
-        return CycleOptions(
+        always = CycleOptions(
             environments="metaworld/reach-v3,metaworld/push-v3,metaworld/pick-place-v3",
             episodes_per_env=3,
             observation_profile="state/1",
@@ -102,6 +109,7 @@ class Subnet:
             max_timesteps=150,
             master_key_file=self.master_key,
         )
+        return replace(always, **self.terms)
 
     @property
     def verification(self) -> VerificationOptions:

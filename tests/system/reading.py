@@ -21,6 +21,11 @@ PROJECTED_S = 60.0
 async def assert_served(api: Api, log: EventLog) -> None:
     """Waits until the API is up to the log; then it must show the log's weights and all of its episodes."""
     await projected(api, await log.last_sequence())
+    await assert_shown(api, log)
+
+
+async def assert_shown(api: Api, log: EventLog) -> None:
+    """As `assert_served`, where the read models that this concerns are known to be up to the log."""
     stored = await log.last(subjects.weights(CYCLE))
     assert stored is not None
     event = decode_as(WeightsComputed, stored).event

@@ -78,7 +78,7 @@ def check_results(scored: Scored) -> Iterator[Verdict]:
 
 def _check_withheld(scored: Scored) -> Iterator[Verdict]:
     started = perf_counter()
-    expected, found = weigh(scored.plan, (), scored.end), scored.weights
+    expected, found = weigh(scored.plan, {}, scored.end), scored.weights
     rows: Iterator[Row] = iter([("type", expected.type, found.type)])
     if isinstance(found, type(expected)):
         rows = ((name, getattr(expected, name), getattr(found, name)) for name in type(expected).model_fields)

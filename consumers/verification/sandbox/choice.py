@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from consumers.verification.sandbox.docker import ENGINE, probe_docker
+from consumers.verification.sandbox.docker import probe_docker
 from consumers.verification.sandbox.namespaces import probe
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
+from sim.runtime.docker import ENGINE
 
 Tell = Callable[[str], None]
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
@@ -37,14 +36,14 @@ from consumers.verification.sandbox.protocol import (
     SandboxFailed,
     Session,
 )
-from consumers.verification.sandbox.removal import NOT_FOUND, Removal, remove_orphans
+from consumers.verification.sandbox.removal import Removal, remove_orphans
 from consumers.verification.sandbox.session import Pipes, followed
+from sim.runtime.docker import NOT_FOUND, TROUBLES, engine_at, told
 
-ENGINE = "unix:///var/run/docker.sock"
 IMAGE = f"kinitro-sandbox:{VERSION}"
 IMAGE_COMMAND = f"tar -cf - -T /dev/null | docker import --change 'LABEL {LABEL}={VERSION}' - {IMAGE}"
-ANSWER_S, START_S = 30.0, 60.0
-"""How long the engine may take to answer, and to start a container."""
+START_S = 60.0
+"""How long the engine may take to start a container."""
 NEEDED = {
     "MemoryLimit": "memory",
     "SwapLimit": "memory and swap together",
@@ -52,7 +51,6 @@ NEEDED = {
     "CpuCfsQuota": "the processors",
 }
 """Field of the engine's `/info` -> what it cannot limit without; an engine ignores such limits silently."""
-TROUBLES = (DockerError, aiohttp.ClientError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ class DockerSandbox:
             try:
                 session = await stack.enter_async_context(self._started(code_dir, limits))
             except TROUBLES as error:
-                session = NeverStarted(SandboxFailed(f"the Docker engine at {self._engine}: {_told(error)}"))
+                session = NeverStarted(SandboxFailed(f"the Docker engine at {self._engine}: {told(error)}"))
             yield session
 
     @asynccontextmanager
@@ -123,7 +121,7 @@ async def probe_docker(engine: str, extra_packages: Sequence[Path] = ()) -> Sand
     except (*TROUBLES, ValueError) as error:
         return NoSandbox(
             f"no Docker engine could be used at {engine} (start one, give its address, or let this user at its"
-            f" socket, as members of the group docker are): {_told(error)}"
+            f" socket, as members of the group docker are): {told(error)}"
         )
     unlimited = [what for field, what in NEEDED.items() if not information.get(field)]
     if unlimited:
@@ -162,11 +160,6 @@ async def _image(docker: Docker) -> str | None:
     return image["Id"] if labels.get(LABEL) == VERSION else None
 
 
-def engine_at(url: str) -> Docker:
-    """A client whose requests have a time limit, streams excepted."""
-    return Docker(url, timeout=aiohttp.ClientTimeout(total=ANSWER_S))
-
-
 @asynccontextmanager
 async def _events(engine: Docker, name: str) -> AsyncIterator[Callable[[], Awaitable[Event | None]]]:
     """Those of one container that tell its end, from its first on."""
@@ -178,7 +171,3 @@ async def _events(engine: Docker, name: str) -> AsyncIterator[Callable[[], Await
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-
-
-def _told(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 
-import aiohttp
 import structlog
 from aiodocker import Docker
 from aiodocker.containers import DockerContainer
-from aiodocker.exceptions import DockerError
 
 from consumers.verification.sandbox.owners import LABEL, is_orphan, ourselves
+from sim.runtime.docker import remove
 
 log = structlog.stdlib.get_logger(__name__)
 
-REMOVAL_S, AGAIN_S = 30.0, 0.05
-NOT_FOUND = 404
+REMOVAL_S = 30.0
 
 
 class Removal:
@@ -41,7 +39,7 @@ class Removal:
         try:
             async with asyncio.timeout(REMOVAL_S):
                 await asyncio.gather(self._creation, return_exceptions=True)
-                await _remove(self._engine, self._name)
+                await remove(self._engine, self._name)
         except TimeoutError:
             log.warning("a container could not be removed; the next verifier will", container=self._name)
 
@@ -57,18 +55,4 @@ async def remove_orphans(engine: Docker) -> None:
     for container in await engine.containers.list(all=True, filters=filters):
         if is_orphan(container["Labels"], us):
             log.info("removing a container of a dead verifier", container=container.id)
-            await _remove(engine, container.id)
-
-
-async def _remove(engine: Docker, name: str) -> None:
-    """Returns when the engine knows no such container."""
-    container = engine.containers.container(name)
-    while True:
-        try:
-            await container.delete(force=True, v=True)
-        except DockerError as error:
-            if error.status == NOT_FOUND:
-                return
-        except (aiohttp.ClientError, OSError):
-            pass  # the engine may be restarting
-        await asyncio.sleep(AGAIN_S)
+            await remove(engine, container.id)

@@ -30,7 +30,7 @@ RULES = ScoringRules()
 
 
 def weighed(*moved: int) -> WeightsComputed:
-    weights = weigh(PLAN, OUTCOMES, facts.sealed(), uids(*moved))
+    weights = weigh(PLAN, tally(PLAN, OUTCOMES), facts.sealed(), uids(*moved))
     assert isinstance(weights, WeightsComputed)
     return weights
 
@@ -60,25 +60,25 @@ def test_its_standing_says_so_and_no_other_does() -> None:
 
 
 def test_where_nobody_moved_the_weights_are_what_they_were_to_the_byte() -> None:
-    assert weighed().model_dump_json() == weigh(PLAN, OUTCOMES, facts.sealed()).model_dump_json()
+    assert weighed().model_dump_json() == weigh(PLAN, tally(PLAN, OUTCOMES), facts.sealed()).model_dump_json()
 
 
 def test_where_nobody_else_has_points_the_weights_are_withheld() -> None:
     outcomes = outcomes_of(PLAN, winners=(0,))
-    withheld = weigh(PLAN, outcomes, facts.sealed(), uids(0))
+    withheld = weigh(PLAN, tally(PLAN, outcomes), facts.sealed(), uids(0))
     assert isinstance(withheld, WeightsWithheld)
     assert withheld.reason is WithheldReason.SLOTS_MOVED
     assert [it.moved for it in withheld.standings] == [True, False, False]
 
 
 def test_where_nobody_has_points_that_is_the_reason() -> None:
-    withheld = weigh(PLAN, outcomes_of(PLAN, winners=()), facts.sealed(), uids(0))
+    withheld = weigh(PLAN, tally(PLAN, outcomes_of(PLAN, winners=())), facts.sealed(), uids(0))
     assert isinstance(withheld, WeightsWithheld)
     assert withheld.reason is WithheldReason.NO_POINTS
 
 
 def test_where_all_moved_the_weights_are_withheld() -> None:
-    withheld = weigh(PLAN, OUTCOMES, facts.sealed(), uids(0, 1, 2))
+    withheld = weigh(PLAN, tally(PLAN, OUTCOMES), facts.sealed(), uids(0, 1, 2))
     assert isinstance(withheld, WeightsWithheld)
     assert withheld.reason is WithheldReason.SLOTS_MOVED
 

@@ -17,7 +17,7 @@ PLAN = facts.planned(1, uids=(0, 1, 2))
 
 def rescored(rules: ScoringRules, *, winners: tuple[int, ...] = (0,)) -> Rescored:
     outcomes = outcomes_of(PLAN, winners=winners)
-    return rescore(PLAN, tally(PLAN, outcomes), weigh(PLAN, outcomes, facts.sealed()), rules)
+    return rescore(PLAN, tally(PLAN, outcomes), weigh(PLAN, tally(PLAN, outcomes), facts.sealed()), rules)
 
 
 def test_the_same_rules_give_the_same() -> None:
@@ -30,7 +30,7 @@ def test_the_same_rules_give_the_same() -> None:
 
 def test_what_is_computed_under_the_plans_rules_is_what_was_published() -> None:
     outcomes = outcomes_of(PLAN)
-    published = weigh(PLAN, outcomes, facts.sealed())
+    published = weigh(PLAN, tally(PLAN, outcomes), facts.sealed())
     again = weigh_under(PLAN.rules, PLAN, tally(PLAN, outcomes))
     assert isinstance(published, WeightsComputed)
     assert (published.epsilons, published.standings) == (again.epsilons, again.standings)
@@ -74,7 +74,7 @@ def test_where_nobody_has_points_that_is_said_of_both() -> None:
 
 def test_rules_that_ask_for_more_coverage_than_there_is_withhold() -> None:
     outcomes = [facts.abandoned(it.key) if it.env == facts.PUSH else it for it in outcomes_of(PLAN)]
-    published = weigh(PLAN, outcomes, facts.sealed())
+    published = weigh(PLAN, tally(PLAN, outcomes), facts.sealed())
     result = rescore(PLAN, tally(PLAN, outcomes), published, ScoringRules(coverage_min=Decimal("0.6")))
     assert result.published_withheld is None
     assert result.other_withheld
@@ -86,7 +86,9 @@ def test_rules_that_ask_for_more_coverage_than_there_is_withhold() -> None:
 def test_rules_that_ask_for_less_score_a_cycle_that_was_abandoned() -> None:
     outcomes = [facts.abandoned(it.key) if it.env == facts.PUSH else it for it in outcomes_of(PLAN)]
     plan = PLAN.model_copy(update={"rules": ScoringRules(coverage_min=Decimal("0.6"))})
-    result = rescore(plan, tally(plan, outcomes), weigh(plan, outcomes, facts.cycle_abandoned()), ScoringRules())
+    result = rescore(
+        plan, tally(plan, outcomes), weigh(plan, tally(plan, outcomes), facts.cycle_abandoned()), ScoringRules()
+    )
     assert result.published_withheld
     assert result.other_withheld is None
     assert result.miners[0].published is None

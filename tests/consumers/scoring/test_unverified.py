@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from consumers.explaining.view import view
-from consumers.scoring.evidence import EvidenceRefused, check_evidence
+from consumers.scoring.evidence import Evidence, EvidenceRefused, UnderSeal
 from consumers.scoring.explanation import Scored, explain
 from consumers.scoring.rates import tally
 from consumers.scoring.rescoring import rescore
@@ -43,9 +43,9 @@ def test_the_weights_are_those_of_the_cycle_in_which_they_cannot_be_paid_for_ano
 ) -> None:
     plan = facts.planned(1, uids=tuple(range(6)))
     outcomes = outcomes_where(plan, wins)
-    one = weigh(plan, outcomes, facts.sealed(), Unpaid(unverified=of(*unpaid)))
-    other = weigh(plan, outcomes, facts.sealed(), Unpaid(moved=of(*unpaid)))
-    as_before = weigh(plan, outcomes, facts.sealed())
+    one = weigh(plan, tally(plan, outcomes), facts.sealed(), Unpaid(unverified=of(*unpaid)))
+    other = weigh(plan, tally(plan, outcomes), facts.sealed(), Unpaid(moved=of(*unpaid)))
+    as_before = weigh(plan, tally(plan, outcomes), facts.sealed())
     exclude = {"moved", "unverified"}
     assert type(one) is type(other)
     assert [it.model_dump(exclude=exclude) for it in one.standings] == [
@@ -75,14 +75,14 @@ def test_where_nobody_with_points_may_be_paid_the_reason_is_the_check_of_one_of_
 ) -> None:
     plan = facts.planned(1, uids=(0, 1, 2))
     outcomes = outcomes_where(plan, {0: facts.REACH, 2: facts.PUSH})
-    withheld = weigh(plan, outcomes, facts.sealed(), Unpaid(of(*moved), of(*failed)))
+    withheld = weigh(plan, tally(plan, outcomes), facts.sealed(), Unpaid(of(*moved), of(*failed)))
     assert isinstance(withheld, WeightsWithheld)
     assert withheld.reason is reason
 
 
 def test_where_nobody_has_points_that_is_the_reason() -> None:
     plan = facts.planned(1)
-    withheld = weigh(plan, outcomes_of(plan, winners=()), facts.sealed(), Unpaid(unverified=of(0, 1)))
+    withheld = weigh(plan, tally(plan, outcomes_of(plan, winners=())), facts.sealed(), Unpaid(unverified=of(0, 1)))
     assert isinstance(withheld, WeightsWithheld)
     assert withheld.reason is WithheldReason.NO_POINTS
 
@@ -93,13 +93,15 @@ def test_it_gets_none_under_other_rules_either() -> None:
     given = shadow(PLAN, tallies, announced, unpaid).weights_u16
     assert given is not None
     assert (given.values[1], given.values[4]) == (0, 0)
-    published = weigh(PLAN, OUTCOMES, facts.sealed(4), unpaid)
+    published = weigh(PLAN, tally(PLAN, OUTCOMES), facts.sealed(4), unpaid)
     others = {it.uid: it.other for it in rescore(PLAN, tallies, published, announced.rules, unpaid).miners}
     assert [it.u16 for uid in (1, 4) if (it := others[Uid(uid)])] == [0, 0]
 
 
 def test_an_explanation_says_in_which_cycle_it_failed() -> None:
-    weights = weigh(PLAN, OUTCOMES, facts.sealed(4), Unpaid(unverified=unverified(PLAN.verification, CHECKS)))
+    weights = weigh(
+        PLAN, tally(PLAN, OUTCOMES), facts.sealed(4), Unpaid(unverified=unverified(PLAN.verification, CHECKS))
+    )
     assert isinstance(weights, WeightsComputed)
     u16 = dict(zip(weights.weights_u16.uids, weights.weights_u16.values, strict=True))
     scored = Scored(PLAN, weights.standings, u16, PROOF)
@@ -126,12 +128,19 @@ def leaves_of(checks: list[VerificationOutcome]) -> tuple[list[Stored], CycleSea
     return stored[: seal.tree_size], seal
 
 
+def evidence_of(leaves: list[Stored], seal: CycleSealed) -> Evidence:
+    sealed = UnderSeal(seal)
+    for leaf in leaves:
+        sealed.add([leaf])
+    return sealed.evidence()
+
+
 def decode_subject(body: bytes) -> str:
     return str(body.split(b'"subject":"', 1)[1].split(b'"', 1)[0], "ascii")
 
 
 def test_the_evidence_says_who_is_unverified() -> None:
-    evidence = check_evidence(*leaves_of(CHECKS))
+    evidence = evidence_of(*leaves_of(CHECKS))
     assert evidence.checks == tuple(CHECKS)
     assert evidence.unpaid == Unpaid(unverified=of(1, 4))
 
@@ -157,4 +166,4 @@ def test_a_seal_over_checks_that_are_not_those_that_were_drawn_is_refused(
     checks: list[VerificationOutcome], told: str
 ) -> None:
     with pytest.raises(EvidenceRefused, match=told):
-        check_evidence(*leaves_of(checks))
+        evidence_of(*leaves_of(checks))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from consumers.verification.sandbox.docker import IMAGE, DockerSandbox, probe_docker
+from consumers.verification.sandbox.docker import IMAGE, IMAGE_COMMAND, DockerSandbox, probe_docker
 from consumers.verification.sandbox.namespaces import Namespaces, probe
+from consumers.verification.sandbox.owners import LABEL, PID
 from consumers.verification.sandbox.protocol import NoSandbox, Sandbox
 from sim.rl_interface import Observation, encode_act_request
-from tests.consumers.verification.engine import Engine, NoEngine, engine
 from tests.consumers.verification.leftovers import Traces, descendants, traces
+from tests.fixtures.docker_engine import Engine, NoEngine, engine
+
+IMAGE_S = 60
 
 Repository = Callable[[str], Path]
 
@@ -91,7 +96,7 @@ class Docker(Place):
         return f"{imported}\nsandbox = DockerSandbox({self.engine.url!r}, {IMAGE!r})\n"
 
     async def processes(self, user: int) -> frozenset[int]:
-        return await self.engine.processes(user)
+        return await self.engine.processes(f"{PID}={user}", LABEL)
 
     async def containers(self) -> frozenset[str]:
         return await self.engine.containers()
@@ -100,11 +105,25 @@ class Docker(Place):
         return traces(repository, self.engine.pid)
 
 
+@contextmanager
+def sandbox_engine() -> Iterator[Engine]:
+    """One with the image, made as the operator is told to.
+
+    Raises:
+        NoEngine: there can be none here.
+    """
+    with engine() as made:
+        subprocess.run(
+            IMAGE_COMMAND, shell=True, check=True, env=made.environment, capture_output=True, timeout=IMAGE_S
+        )
+        yield made
+
+
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
     """One engine for all tests of a process."""
     try:
-        with engine() as made:
+        with sandbox_engine() as made:
             yield Docker(made)
     except NoEngine as error:
         pytest.skip(str(error))

@@ -11,20 +11,21 @@ from typing import Any
 
 import pytest
 
-from consumers.verification.sandbox.docker import IMAGE, IMAGE_COMMAND, engine_at, probe_docker
+from consumers.verification.sandbox.docker import IMAGE, IMAGE_COMMAND, probe_docker
 from consumers.verification.sandbox.owners import LABEL, VERSION, Owner, is_orphan, labels_of, ourselves
 from consumers.verification.sandbox.protocol import Answered, Limits, NoSandbox, Question, Sandbox, SandboxFailed
-from tests.consumers.verification.conftest import ACT, HONEST, RESET, Docker, Repository
-from tests.consumers.verification.engine import Engine, NoEngine, engine
+from sim.runtime.docker import engine_at
+from tests.consumers.verification.conftest import ACT, HONEST, RESET, Docker, Repository, sandbox_engine
 from tests.consumers.verification.test_endings import USER, line_of, program
 from tests.eventually import eventually
+from tests.fixtures.docker_engine import Engine, NoEngine
 
 
 @pytest.fixture
 def own_engine() -> Iterator[Engine]:
     """One that a test may stop, kill, or take the image from."""
     try:
-        with engine() as made:
+        with sandbox_engine() as made:
             yield made
     except NoEngine as error:
         pytest.skip(str(error))

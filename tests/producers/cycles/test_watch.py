@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from events.log import LogUnavailable
 from events.memory import MemoryLog
-from producers.cycles.watch import Silence, Watch
+from producers.cycles.watch import AT_ONCE, BEAT_S, Silence, Watch
 from tests.controls import facts
 from tests.producers.driving import Fuse, FusedLog, append
 
@@ -25,6 +27,62 @@ async def test_a_time_out_loses_nothing() -> None:
         assert await watch.next(0.01) == []
         await append(log, facts.discovered(2))
         assert [it.sequence for it in await watch.next(10)] == [3]
+
+
+class Dense:
+    """A watched log whose time stands still, but for the pauses in which more is appended."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.log = MemoryLog()
+        self.watch = Watch(self.log.follow(), clock=lambda: self.now_s, sleep=self._sleep)
+        self.pauses_s: list[float] = []
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses_s.append(seconds)
+        self.now_s += seconds
+        await self.add()
+
+    async def add(self) -> None:
+        await append(self.log, facts.discovered(0, ordinal=await self.log.last_sequence() + 1))
+
+    async def sizes(self, batches: int, timeout_s: float = 10) -> list[int]:
+        """Of so many batches, for each of which there is an event at least."""
+        found = []
+        for _ in range(batches):
+            await self.add()
+            found.append(len(await self.watch.next(timeout_s)))
+        return found
+
+
+@pytest.fixture
+async def dense() -> AsyncIterator[Dense]:
+    it = Dense()
+    async with it.watch:
+        yield it
+
+
+async def test_a_few_batches_come_as_they_are(dense: Dense) -> None:
+    assert await dense.sizes(AT_ONCE) == [1] * AT_ONCE
+    assert dense.pauses_s == []
+
+
+async def test_many_batches_in_quick_succession_gather_for_a_beat_each(dense: Dense) -> None:
+    await dense.sizes(AT_ONCE)
+    assert await dense.sizes(4) == [1, 2, 2, 2]
+    assert dense.pauses_s == pytest.approx([BEAT_S] * 3)
+
+
+async def test_a_gathering_takes_no_longer_than_the_time_out(dense: Dense) -> None:
+    await dense.sizes(AT_ONCE + 1)
+    await dense.sizes(1, timeout_s=BEAT_S / 5)
+    assert dense.pauses_s == pytest.approx([BEAT_S / 5])
+
+
+async def test_after_a_rest_batches_come_as_they_are_again(dense: Dense) -> None:
+    await dense.sizes(AT_ONCE + 1)
+    dense.now_s += AT_ONCE * BEAT_S
+    assert await dense.sizes(AT_ONCE) == [1] * AT_ONCE
 
 
 async def test_what_the_log_raises_is_raised() -> None:
@@ -74,3 +132,11 @@ def test_a_broken_silence_begins_anew() -> None:
     assert silence.is_long()
     silence.broken()
     assert silence.is_long()
+
+
+def test_a_silence_put_off_counts_anew_and_is_not_shorter_for_it() -> None:
+    now = iter([0.0, 10.0, 15.0, 34.9, 35.0])
+    silence = Silence(10.0, clock=lambda: next(now))
+    assert silence.is_long()
+    silence.put_off()
+    assert [silence.is_long(), silence.is_long()] == [False, True]
