@@ -85,7 +85,11 @@ def _check(url: str) -> None:
     except ValueError:  # a port out of range, an address that is none
         usable = False
     if not usable:
-        raise BadLogUrl(f"{without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port")
+        scheme, separator, _ = url.partition("://")
+        shown = f"{scheme}{separator}" if separator and scheme.isalnum() else ""  # nothing that may be a password
+        raise BadLogUrl(
+            f"{shown + without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port"
+        )
 
 
 def _context(authorities: set[str]) -> ssl.SSLContext:
