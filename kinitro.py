@@ -41,7 +41,6 @@ COMMANDS = (
         "verifier",
         "consumers.verification.commands:verifier",
         "Run one verifier process; `executor --verification` keeps one running.",
-        hidden=True,
     ),
     Mounted(
         "verify",

@@ -69,6 +69,7 @@ class ApiMetrics(Collector):
         self._facts: Facts | None = None
         self._interval_s: float | None = None
         self._log_sequence: int | None = None
+        self._takes_appends = True
         self._queued: int | None = None
         self._dead: int | None = None
         self._looked_s: float | None = None
@@ -84,9 +85,10 @@ class ApiMetrics(Collector):
         return exposition(self._registry, accept)
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("kinitro_up", "Whether this part answered the API just now.", labels=["part"])
+        about = "Whether this part answered the API just now; and the log takes events, as far as anybody has told."
+        up = GaugeMetricFamily("kinitro_up", about, labels=["part"])
         up.add_metric(["database"], self._facts is not None)
-        up.add_metric(["log"], self._log_sequence is not None)
+        up.add_metric(["log"], self._log_sequence is not None and self._takes_appends)
         yield up
         if self._log_sequence is not None:
             yield GaugeMetricFamily("kinitro_log_sequence", "By the log: its newest event.", value=self._log_sequence)
@@ -106,6 +108,7 @@ class ApiMetrics(Collector):
         self._log_sequence, self._queued, self._dead = await asyncio.gather(
             _log_sequence(resources), _queued(resources), _dead_letters(resources)
         )
+        self._takes_appends = resources.log.takes_appends
         end, self._interval_s = self._log_sequence, resources.settings.eval_interval_s
         try:
             self._facts = await resources.models.ask(lambda connection: _facts(connection, end))

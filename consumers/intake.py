@@ -24,8 +24,8 @@ from nats.js.errors import APIError, ServiceUnavailableError
 
 from consumers.work import Answer, Burial, work_on
 from events import server_urls
-from events.denials import denial
-from events.log import LogUnavailable
+from events.denials import denial, forbidden_subject
+from events.log import AccessDenied, LogUnavailable
 
 CONNECT_S, API_S = 10.0, 2.0
 PULL_S = 1.0
@@ -106,6 +106,7 @@ class Intake:
         if not (consumer.durable_name and filters and consumer.ack_wait):
             raise ValueError(f"a durable has a name, a filter and a time to acknowledge: {consumer}")
         self._slots = slots
+        self._name = f"{stream}.{consumer.durable_name}"
         self._lease_s = float(consumer.ack_wait)
         self._working: set[asyncio.Task[Any]] = set()
         self._burial: Burial | None = None
@@ -129,6 +130,9 @@ class Intake:
         `burial`: where messages are kept that the handler drops; without it they are gone.
 
         What the handler raises ends this at once, and is raised here.
+
+        Raises:
+            AccessDenied: this user may not pull from the durable.
         """
         self._burial = burial
         stopping = asyncio.create_task(stop.wait())
@@ -166,7 +170,18 @@ class Intake:
             return None
         self._failed = self._unanswered = 0
         self._empty = 0 if message else self._empty + 1
+        if message is None:
+            self._check_right_to_pull(connection.last_error)
         return message
+
+    def _check_right_to_pull(self, error: Exception | None) -> None:
+        """A server with accounts says no beside the pull, which then looks as if there were no message."""
+        subject = forbidden_subject(error) if error is not None else None
+        if subject is not None and ".consumer.msg.next." in subject.lower():
+            raise AccessDenied(
+                f"the user of KINITRO_BACKEND_NATS_URL may not take messages from {self._name}: that is for another"
+                " role; give this one the URL of its own user"
+            )
 
     async def _pause(self, error: nats.errors.Error) -> None:
         self._failed += 1

@@ -76,6 +76,7 @@ UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     (CyclePlanned.type, 2): upcasts.plan_2,
     (CyclePlanned.type, 3): upcasts.plan_3,
     (CyclePlanned.type, 4): upcasts.plan_4,
+    (CyclePlanned.type, 5): upcasts.plan_5,
     (EpisodeCompleted.type, 1): upcasts.completed_1,
     (EpisodeForfeited.type, 1): upcasts.forfeited_1,
 }

@@ -47,7 +47,7 @@ class CyclePlanned(Event):
     """
 
     type: ClassVar[str] = "kinitro.cycle.planned"
-    schema_version: ClassVar[int] = 5
+    schema_version: ClassVar[int] = 6
     cycle: Annotated[CycleId, Field(ge=1)]
     block: Annotated[int, Field(ge=0)]
     """To which the plan is pinned: the roster is as it was then. Of a chain, the number of a finalized one."""

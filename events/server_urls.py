@@ -90,7 +90,11 @@ def _check(url: str, *, whole: str) -> None:
         raise BadLogUrl(
             "the URL of a NATS server has a comma in its password, which separates URLs: choose another password"
         )
-    raise BadLogUrl(f"{without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port")
+    scheme, separator, _ = url.partition("://")
+    shown = f"{scheme}{separator}" if separator and scheme.isalnum() else ""  # nothing that may be a password
+    raise BadLogUrl(
+        f"{shown + without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port"
+    )
 
 
 def _context(authorities: set[str]) -> ssl.SSLContext:

@@ -235,8 +235,8 @@ async def ensure_streams(
             return await _ensure_durable(connection, verifiers_settings(ack_wait_s))
         except Forbidden as error:
             raise AccessDenied(
-                f"{connection.address}: {error}; it is missing or different there:"
-                " start `kinitro scheduler` once, or any command as the operator, which create it"
+                f"{connection.address}: {error}; if it is missing there: `kinitro scheduler` creates it at its start,"
+                " as its own user or the operator"
             ) from error
         except Refused as error:
             raise StreamMismatch(f"{connection.address} refuses our streams: {error}") from error

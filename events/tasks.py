@@ -11,6 +11,7 @@ from events.cycles import EpisodeTerms
 from events.draws import WITNESSES_MAX
 from events.event import Hex256, HotkeyField, Text, UidField, Value
 from events.ids import CycleId, EnvId, EpisodeKey, Seed
+from events.verification import Measure
 
 
 class EpisodeTask(Value):
@@ -75,6 +76,7 @@ class CheckTask(Value):
     """In the order in which they are to be taken. There are more than samples, as a recording may be gone."""
     samples: Annotated[int, Field(ge=1)]
     tolerance: Decimal
+    measure: Measure
     seed: Annotated[int, Field(ge=0, lt=2**64)]
     """Of the comparison, where it draws (`events.draws.comparison_seed`)."""
     terms: EpisodeTerms

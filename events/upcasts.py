@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from events.variation import NO_VARIATION, variation_digest
+from events.verification import Measure
 
 Data = dict[str, Any]
 
@@ -31,6 +32,12 @@ def plan_3(data: Data) -> Data:
 def plan_4(data: Data) -> Data:
     """Nobody was checked."""
     return {**data, "verification": None}
+
+
+def plan_5(data: Data) -> Data:
+    """An action was measured as a whole."""
+    terms = data["verification"]
+    return {**data, "verification": terms and {**terms, "measure": Measure.WHOLE_ACTION.value}}
 
 
 def in_the_clear(data: Data) -> Data:

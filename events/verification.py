@@ -40,6 +40,15 @@ class OnFailure(StrEnum):
     """It is only told."""
 
 
+class Measure(StrEnum):
+    """Beside what the difference of two actions is set (`consumers/verification/measure.py`). Closed."""
+
+    WHOLE_ACTION = "whole_action"
+    """The largest value of all channels. Of plans before schema version 6: a large channel hides a small one."""
+    BY_CHANNEL = "by_channel"
+    """The largest value of its own channel. Of all new plans."""
+
+
 class Suspension(Value):
     """A miner of the roster whose latest conclusive check failed, in an earlier cycle. It is checked in every one."""
 
@@ -53,7 +62,9 @@ class VerificationTerms(Value):
     rate: UnitDecimal
     """The probability with which each miner is checked."""
     tolerance: Annotated[Decimal, Field(gt=0, le=1, max_digits=18)]
-    """Of the relative error of an action (`consumers/verification/comparison.py`)."""
+    """Of the relative error of an action."""
+    measure: Measure
+    """By which that error is taken."""
     samples: Annotated[int, Field(ge=1, le=SAMPLES_MAX)]
     """How many actions are compared."""
     on_failure: OnFailure
@@ -162,7 +173,7 @@ class CheckedSample(Value):
 
 
 class ComparedActions(Value):
-    """The whole comparison; it follows from the actions in it, the tolerance of the plan, and the cycle's seed."""
+    """The whole comparison: it follows from the actions in it, the plan's tolerance and measure, the cycle's seed."""
 
     method: Method
     seeded: bool

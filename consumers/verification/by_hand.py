@@ -20,7 +20,7 @@ from consumers.verification.trouble import HubTrouble, RepositoryRefused
 from consumers.verification.verdict import Failed, Finding, Inconclusive
 from events.ids import EnvId, Seed, Uid
 from events.variation import STANDARD
-from events.verification import FailureReason, InconclusiveReason
+from events.verification import FailureReason, InconclusiveReason, Measure
 from sim.episode import EpisodeForfeit, EpisodeSpec, run_episode
 from sim.playing import play
 from sim.stage import SimulationThread
@@ -90,6 +90,7 @@ async def _checked(trial: Trial, sandbox: Sandbox, code_dir: Path, stage: Simula
         return Inconclusive(InconclusiveReason.OUR_NETWORK, str(ours))
     terms = CheckTerms(
         tolerance=trial.tolerance,
+        measure=Measure.BY_CHANNEL,
         seed=secrets.randbits(64),
         act_deadline_ms=ACT_DEADLINE_MS,
         reset_deadline_ms=RESET_DEADLINE_MS,

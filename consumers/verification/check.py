@@ -61,6 +61,12 @@ async def _against(committed: CommittedActions, endpoint: Endpoint, terms: Check
         for probe, otherwise in zip(committed.probes, committed.otherwise, strict=True)
     ]
     compared = compared_actions(
-        samples, committed.runs, served, tolerance=terms.tolerance, seed=terms.seed, seeded=committed.seeded
+        samples,
+        committed.runs,
+        served,
+        tolerance=terms.tolerance,
+        measure=terms.measure,
+        seed=terms.seed,
+        seeded=committed.seeded,
     )
     return found(compared, terms.tolerance)

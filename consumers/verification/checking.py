@@ -119,6 +119,7 @@ class Checker:
         )
         terms = CheckTerms(
             tolerance=task.tolerance,
+            measure=task.measure,
             seed=task.seed,
             act_deadline_ms=task.terms.act_deadline_ms,
             reset_deadline_ms=task.terms.reset_deadline_ms,

@@ -10,13 +10,14 @@ from typing import TypeVar
 
 from consumers.verification.budget import Kept, Length, at_first, by_distribution, by_value, shortest
 from consumers.verification.committed_code import CodeFailed, CommittedCode, SandboxBroken, failure
-from consumers.verification.comparison import Actions, is_deterministic
+from consumers.verification.comparison import Criterion, is_deterministic
 from consumers.verification.evaluated import Otherwise
 from consumers.verification.limits import (
     REPEATS_BY_DISTRIBUTION,
     REPEATS_BY_VALUE,
     sandbox_limits,
 )
+from consumers.verification.measure import Actions
 from consumers.verification.otherwise import asked_otherwise, is_asked_otherwise
 from consumers.verification.probes import Probed
 from consumers.verification.sandbox.protocol import Sandbox, UnreadablePolicy
@@ -84,7 +85,9 @@ class _Attempt:
         kept = self._kept(by_value(lengths, code.pace, self.terms, self._left_s()), lengths)
         probes = _chosen(probes, kept)
         runs = [_chosen(first, kept), *await code.later_runs(probes, REPEATS_BY_VALUE - 1)]
-        if code.seeded or is_deterministic(runs, float(self.terms.tolerance)):
+        environments = [probe.sample.env for probe in probes]
+        criterion = Criterion.of(self.terms.measure, self.terms.tolerance, environments)
+        if code.seeded or is_deterministic(runs, criterion):
             otherwise = await asked_otherwise(code, probes, self.terms.environments)
             return CommittedActions(probes, runs, code.seeded, by_distribution=False, otherwise=otherwise)
         return await self._by_distribution(code, probes, runs)

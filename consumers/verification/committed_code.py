@@ -10,8 +10,8 @@ import json
 from collections.abc import Sequence
 
 from consumers.verification.budget import Pace, later_allowance_s
-from consumers.verification.comparison import Actions
 from consumers.verification.limits import code_allowance_s
+from consumers.verification.measure import Actions
 from consumers.verification.probes import Probed, acts, flattened
 from consumers.verification.sandbox.protocol import (
     Answered,

@@ -14,7 +14,7 @@ it does not (`events.verification.Undecided`):
   reset for each other environment: who was evaluated with one of these actions was told another environment by a
   mix-up.
 
-The error is that of `comparison`, over the values that drive the simulator: a native value that is twice an action's
+The error is that of `measure`, over the values that drive the simulator: a native value that is twice an action's
 differs by twice as much, which is divided out. So a policy that is within the tolerance now was so then.
 """
 
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumers.verification.comparison import FLOOR, Actions
+from consumers.verification.measure import Actions, Channels, magnitudes
 from consumers.verification.probes import Evaluation
 from events.ids import EnvId
 from events.verification import Evaluated, Undecided
@@ -62,8 +62,8 @@ class OwnSample:
     """None where there was no use in asking, or no answer."""
 
 
-def evaluated(own: OwnSample, env: EnvId, committed: Actions, *, by_value: bool) -> Evaluated:
-    """`committed`: of the first repeat, shape (n,), all channels one after the other.
+def evaluated(own: OwnSample, env: EnvId, committed: Actions, channels: Channels, *, by_value: bool) -> Evaluated:
+    """`committed`: of the first repeat, shape (n,), all channels one after the other; `channels`: as measured.
 
     Raises:
         ValueError: these are no actions of this environment.
@@ -78,7 +78,7 @@ def evaluated(own: OwnSample, env: EnvId, committed: Actions, *, by_value: bool)
         alone=_values(other.alone) if other else None,
         after_others=_values(other.after_others) if other else None,
         elsewhere=tuple(dict.fromkeys(_values(each) for each in elsewhere)),
-        error=min(_error(env, given, each) for each in (committed, *elsewhere)),
+        error=min(_error(env, given, each, channels) for each in (committed, *elsewhere)),
         undecided=_undecided(own, committed, by_value=by_value),
     )
 
@@ -104,13 +104,13 @@ def _undecided(own: OwnSample, committed: Actions, *, by_value: bool) -> Undecid
     return None if same else Undecided.KEEPS_STATE
 
 
-def _error(env: EnvId, given: Actions, action: Actions) -> float:
+def _error(env: EnvId, given: Actions, action: Actions, channels: Channels) -> float:
     mapped = native_map(env)
     native = mapped.native(np.asarray(action, np.float32))
     if native.shape != given.shape:
         raise ValueError(f"{env}: expected a native action of shape {native.shape}, got {given.shape}")
     apart = np.abs(np.asarray(given, np.float64) - native) / mapped.scale(native)
-    return float(np.max(apart) / max(float(np.max(np.abs(action))), FLOOR))
+    return float(np.max(apart / mapped.sources(magnitudes(action, channels))))
 
 
 def _values(action: Actions) -> Values:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consumers.verification.comparison import Actions
+from consumers.verification.measure import Actions
 from events.ids import EnvId, Uid
 from events.verification import Undecided
 from sim.policy import TaskConfig

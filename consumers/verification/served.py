@@ -14,8 +14,8 @@ from functools import partial
 
 from consumers.simulation.blame import TryAgain, verdict
 from consumers.simulation.network import OwnNetwork
-from consumers.verification.comparison import Actions
 from consumers.verification.limits import ENDPOINT_RETRY_S, endpoint_act_ms, endpoint_allowance_s, endpoint_reset_ms
+from consumers.verification.measure import Actions
 from consumers.verification.probes import Probed, acts, flattened
 from consumers.verification.terms import CheckTerms
 from sim.episode import EpisodeForfeit

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from events.ids import EnvId
+from events.verification import Measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,9 @@ class CheckTerms:
     """What decides how two sides are asked and compared."""
 
     tolerance: Decimal
-    """Of the relative error of an action (`comparison`)."""
+    """Of the relative error of an action."""
+    measure: Measure
+    """By which that error is taken."""
     seed: int
     """Of the permutations where distributions are compared."""
     act_deadline_ms: float

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from consumers.verification.comparison import Actions, Comparison, Runs, SampleComparison, compare
+from consumers.verification.comparison import Comparison, Criterion, Runs, SampleComparison, compare
 from consumers.verification.evaluated import OwnSample, evaluated, own_sample
+from consumers.verification.measure import Actions, Channels
 from consumers.verification.probes import Sampled
 from events.ids import EnvId
 from events.verification import (
@@ -24,6 +25,7 @@ from events.verification import (
     ComparedActions,
     FailureReason,
     InconclusiveReason,
+    Measure,
     Method,
     Mismatch,
 )
@@ -73,6 +75,7 @@ def compared_actions(
     served: Runs,
     *,
     tolerance: Decimal,
+    measure: Measure,
     seed: int,
     seeded: bool,
 ) -> ComparedActions:
@@ -80,9 +83,10 @@ def compared_actions(
 
     Raises:
         ValueError: as `compare`, or these are no actions of their environment.
-        UnknownEnvironment: of a miner's own sample.
+        UnknownEnvironment: of a miner's own sample; by channel, of any.
     """
-    comparison = compare(committed, served, tolerance=float(tolerance), seed=seed, seeded=seeded)
+    criterion = Criterion.of(measure, tolerance, [sample.env for sample, _ in samples])
+    comparison = compare(committed, served, criterion, seed=seed, seeded=seeded)
     return ComparedActions(
         method=comparison.method,
         seeded=seeded,
@@ -97,19 +101,19 @@ def compared_actions(
                 step=sample.step,
                 committed=_by_repeat(committed, number),
                 served=_by_repeat(served, number),
-                **_judged(comparison, number, sample.env, own, committed[0][number]),
+                **_judged(comparison, number, sample.env, own, committed[0][number], criterion.channels[number]),
             )
             for number, (sample, own) in enumerate(samples)
         ),
     )
 
 
-def compared_again(compared: ComparedActions, *, tolerance: Decimal, seed: int) -> ComparedActions:
+def compared_again(compared: ComparedActions, *, tolerance: Decimal, measure: Measure, seed: int) -> ComparedActions:
     """The same, once more, from nothing but the actions that an event holds.
 
     Raises:
         ValueError: the samples have different numbers of repeats, as no comparison has, or are no actions.
-        UnknownEnvironment: of a miner's own sample.
+        UnknownEnvironment: of a miner's own sample; by channel, of any.
     """
     samples = [
         (Sampled(each.uid, each.env, each.index, each.step), own_sample(each.evaluated) if each.evaluated else None)
@@ -119,7 +123,9 @@ def compared_again(compared: ComparedActions, *, tolerance: Decimal, seed: int) 
         [[np.array(action, np.float32) for action in run] for run in zip(*sides, strict=True)]
         for sides in ([each.committed for each in compared.samples], [each.served for each in compared.samples])
     )
-    return compared_actions(samples, committed, served, tolerance=tolerance, seed=seed, seeded=compared.seeded)
+    return compared_actions(
+        samples, committed, served, tolerance=tolerance, measure=measure, seed=seed, seeded=compared.seeded
+    )
 
 
 def _worst(comparison: Comparison, sample: int) -> SampleComparison:
@@ -127,12 +133,12 @@ def _worst(comparison: Comparison, sample: int) -> SampleComparison:
 
 
 def _judged(
-    comparison: Comparison, number: int, env: EnvId, own: OwnSample | None, committed: Actions
+    comparison: Comparison, number: int, env: EnvId, own: OwnSample | None, committed: Actions, channels: Channels
 ) -> dict[str, Any]:
     """What a sample comes to: what is served now comes first."""
     worst = _worst(comparison, number)
     by_value = comparison.method is Method.BY_VALUE
-    then = None if own is None else evaluated(own, env, committed, by_value=by_value)
+    then = None if own is None else evaluated(own, env, committed, channels, by_value=by_value)
     differed = then is not None and then.undecided is None and then.error > comparison.tolerance
     mismatch = worst.mismatch or (Mismatch.EVALUATION_DIFFERS if differed else None)
     return {"error": worst.error, "score": worst.score, "mismatch": mismatch, "evaluated": then}

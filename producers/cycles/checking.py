@@ -64,6 +64,7 @@ class CheckTasks:
             probes=probes,
             samples=self._terms.samples,
             tolerance=self._terms.tolerance,
+            measure=self._terms.measure,
             seed=comparison_seed(self._material, candidate),
             terms=self._plan.event.terms,
             within_s=within_s,

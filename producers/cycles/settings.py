@@ -12,7 +12,7 @@ from events.event import Text
 from events.ids import EnvId, split_env_id
 from events.rules import ScoringRules, UnitDecimal
 from events.sealed import EndpointKey
-from events.verification import SAMPLES_MAX, OnFailure, Suspension, VerificationTerms
+from events.verification import SAMPLES_MAX, Measure, OnFailure, Suspension, VerificationTerms
 from producers.cycles.master_key import KEY_BYTES
 
 MAINNET = "finney"
@@ -33,7 +33,7 @@ class VerificationSettings(BaseModel):
 
     def terms(self, suspended: tuple[Suspension, ...]) -> VerificationTerms:
         """As they stand in a plan of whose miners these are suspended."""
-        return VerificationTerms(**dict(self), suspended=suspended)
+        return VerificationTerms(**dict(self), measure=Measure.BY_CHANNEL, suspended=suspended)
 
 
 class SchedulerSettings(BaseModel):

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text
 from projectors.columns import Document, Moment, Name
 
 NAME = "cycles"
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData(schema=NAME)
 

@@ -39,7 +39,7 @@ def _expert(task: str) -> Expert:
     return expert(task)
 
 
-NATIVE = NativeMap(7, places=(0, 1, 2, 6), gains=(1.0, 1.0, 1.0, 2.0), offsets=(0.0, 0.0, 0.0, -1.0))
-"""Of `ee_twist` the first three, and the gripper from 0 and 1 to -1 and 1."""
+NATIVE = NativeMap((6, 1), places=(0, 1, 2, 6), gains=(1.0, 1.0, 1.0, 2.0), offsets=(0.0, 0.0, 0.0, -1.0))
+"""Of `ee_twist` the first three, of its six; and the gripper from 0 and 1 to -1 and 1."""
 
 METAWORLD = Family("metaworld", TASKS, tuple(ARM_ACTION.channels.values()), NATIVE, _load, _expert)

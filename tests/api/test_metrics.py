@@ -7,7 +7,10 @@ from datetime import datetime
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from events import frames
+from events.connection import Connection
 from events.ids import CycleId
+from events.jetstream import UNAPPENDED
 from tests.controls import facts
 from tests.eventually import eventually
 from tests.fixtures.http import Api, Written, patient_settings, serving
@@ -93,6 +96,15 @@ async def test_openmetrics_is_spoken_where_it_is_asked_for(api: Api) -> None:
     answer = await api.get("/metrics", Accept="application/openmetrics-text;version=1.0.0")
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
     assert "kinitro_up" in {family.name for family in openmetrics(answer.body.decode())}  # type: ignore[no-untyped-call]
+
+
+async def test_a_log_that_takes_no_appends_is_not_up(api: Api, nats: Connection) -> None:
+    await nats.send(frames.publish(UNAPPENDED, b""))
+
+    async def down() -> bool:
+        return value(await scraped(api), "kinitro_up", part="log") == 0
+
+    await eventually(down)
 
 
 async def test_without_its_parts_it_says_so(tmp_path_factory: object) -> None:

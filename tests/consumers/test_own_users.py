@@ -7,16 +7,21 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from faststream import FastStream
+from faststream.nats import NatsMessage
+from nats.js.api import ConsumerConfig
 
+from consumers.intake import Intake, broker_for, started
 from consumers.simulation.worker import WorkerSettings, run_worker
+from consumers.work import Answer
 from events import subjects
 from events.connection import Connection, connect
 from events.ids import CycleId, Uid
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
-from events.log import Draft
+from events.log import AccessDenied, Draft
 from events.permissions import OPERATOR
-from events.streams import TASKS, VERIFIERS, WORKERS, create_traces, ensure_streams
+from events.streams import ACK_WAIT_S, TASKS, VERIFIERS, WORKERS, create_traces, ensure_streams, verifiers_settings
 from events.tasks import EpisodeTask
 from events.traces import TraceStore
 from tests.controls.tasks import task
@@ -63,6 +68,20 @@ async def test_a_lost_durable_is_made_by_an_operator_and_workers_go_on(
         await eventually(lambda: any("CONSUMER.CREATE" in line for line in server.violations), 60)
         await ensure_streams(operator)
         await _evaluated(second, queue, log)
+
+
+async def test_who_may_not_pull_ends_and_says_so(server: GuardedNats, operator: Connection) -> None:
+    broker = broker_for(server.url("worker"))
+    checks = ConsumerConfig.from_response(dict(verifiers_settings(ACK_WAIT_S)))
+    intake = Intake(broker, stream=TASKS, consumer=checks, slots=1, title="checks")
+    async with started(FastStream(broker, logger=None)):
+        with pytest.raises(AccessDenied, match=r"may not take messages from KINITRO_TASKS\.verifiers: .* own user"):
+            async with asyncio.timeout(60):
+                await intake.run(_never, asyncio.Event(), grace_s=0)
+
+
+async def _never(message: NatsMessage) -> Answer:
+    raise AssertionError(f"taken without a right to it: {message.raw_message.subject}")
 
 
 async def test_a_verifier_has_all_the_rights_that_it_needs(server: GuardedNats, operator: Connection) -> None:

@@ -55,6 +55,7 @@ from events.verification import (
     Evaluated,
     FailureReason,
     InconclusiveReason,
+    Measure,
     Method,
     Mismatch,
     OnFailure,
@@ -200,6 +201,7 @@ def verification_terms(
     return VerificationTerms(
         rate=Decimal(rate),
         tolerance=Decimal("0.001"),
+        measure=Measure.BY_CHANNEL,
         samples=2,
         on_failure=on_failure,
         within_s=900,
@@ -339,6 +341,7 @@ def check_task(cycle: int = 1, uid: int = 0) -> CheckTask:
         probes=(probe,),
         samples=1,
         tolerance=Decimal("0.001"),
+        measure=Measure.BY_CHANNEL,
         seed=2**64 - 1,
         terms=TERMS,
         within_s=900.0,

@@ -8,8 +8,8 @@ from decimal import Decimal
 import numpy as np
 
 from consumers.scoring.drawn import material_of
-from consumers.verification.comparison import Actions
 from consumers.verification.evaluated import Otherwise, OwnSample
+from consumers.verification.measure import Actions
 from consumers.verification.probes import Evaluation, Sampled
 from consumers.verification.verdict import Failed, compared_actions, found
 from events.cycles import CyclePlanned
@@ -76,6 +76,7 @@ def compared(
         committed,
         served,
         tolerance=plan.verification.tolerance,
+        measure=plan.verification.measure,
         seed=seed,
         seeded=seeded,
     )

@@ -79,6 +79,19 @@ async def test_a_server_with_tls_takes_nothing_else(encrypted: GuardedNats) -> N
         await connect(encrypted.url(OPERATOR, scheme="nats"), "test", timeout_s=3)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://worker:secret@a:4222", "'http://a:4222' is not"),
+        ("worker:secret://b@a:4222", "'a:4222' is not"),
+    ],
+)
+def test_another_scheme_is_said_and_no_password(url: str, shown: str) -> None:
+    with pytest.raises(BadLogUrl, match=shown) as raised:
+        parse(url)
+    assert "secret" not in str(raised.value)
+
+
 def test_an_authority_is_of_no_use_without_tls(tmp_path: Path) -> None:
     with pytest.raises(BadLogUrl, match="write tls://"):
         parse(trusting("nats://worker:secret@a:4222", tmp_path / "ca.pem"))

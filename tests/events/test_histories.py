@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from events.codec import decode
+from events.cycles import CyclePlanned
 from events.log import Stored
 from events.subjects import subject_of
 from events.variation import NO_VARIATION
+from events.verification import Measure
 from tests.controls import facts
 
 HISTORIES = Path(__file__).parent.parent / "histories"
@@ -18,7 +20,10 @@ HISTORIES = Path(__file__).parent.parent / "histories"
 
 def recorded(history: str) -> list[Stored]:
     lines = (HISTORIES / f"{history}.ndjson").read_bytes().splitlines()
-    return [Stored(sequence, json.loads(line)["subject"], line) for sequence, line in enumerate(lines, 1)]
+    events = [(json.loads(line), line) for line in lines]
+    is_export = "kinitro_trailer" in events[-1][0]
+    events = events[:-1] if is_export else events
+    return [Stored(sequence, event["subject"], line) for sequence, (event, line) in enumerate(events, 1)]
 
 
 @pytest.mark.parametrize("history", sorted(path.stem for path in HISTORIES.glob("*.ndjson")))
@@ -42,3 +47,13 @@ def test_before_endpoints_could_be_sealed_all_were_in_the_clear() -> None:
     events = [decode(stored).event for stored in recorded("before-sealed-endpoints")]
     assert events == [facts.discovered(), facts.commitment_changed(), facts.planned()]
     assert facts.discovered().commitment.sealed_endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("history", "measure"),
+    [("spot-checks", Measure.WHOLE_ACTION), ("spot-checks-by-channel", Measure.BY_CHANNEL), ("two-miners", None)],
+)
+def test_a_plan_keeps_the_measure_by_which_its_miners_were_checked(history: str, measure: Measure | None) -> None:
+    events = [decode(stored).event for stored in recorded(f"cycles/{history}")]
+    [plan] = [event for event in events if isinstance(event, CyclePlanned)]
+    assert (plan.verification.measure if plan.verification else None) == measure

@@ -97,7 +97,7 @@ def settings(
 def checking(rate: str = "1") -> VerificationSettings:
     """Miners are checked with this probability."""
     terms = facts.verification_terms(rate=rate)
-    return VerificationSettings(**{name: value for name, value in terms if name != "suspended"})
+    return VerificationSettings(**{name: value for name, value in terms if name in VerificationSettings.model_fields})
 
 
 class Miners:

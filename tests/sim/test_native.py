@@ -36,6 +36,15 @@ def test_its_scale_is_what_it_changes_by(env: str) -> None:
     assert np.abs(steps).sum(axis=0).tolist() == it.scale(it.native(np.zeros(size, np.float32))).tolist()
 
 
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_its_channels_are_those_of_the_environment(env: str) -> None:
+    environment = make(find(env), UNSEEN, max_steps=5)
+    environment.close()
+    sizes = tuple(channel.size for _, channel in sorted(environment.action_spec.channels.items()))
+    expected = native_map(find(env)).channels
+    assert sizes == expected if expected else len(sizes) == 1
+
+
 def test_values_of_another_robot_are_refused() -> None:
     with pytest.raises(ValueError, match="expected 7 values"):
         native_map(find("metaworld/reach-v3")).native(np.zeros(4, np.float32))

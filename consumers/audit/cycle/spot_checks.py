@@ -113,7 +113,8 @@ class _Again:
         yield from _own_differ(compared, check, where)
         try:
             seed = comparison_seed(self._material, candidate)
-            expected = compared_again(compared, tolerance=self._terms.tolerance, seed=seed)
+            terms = self._terms
+            expected = compared_again(compared, tolerance=terms.tolerance, measure=terms.measure, seed=seed)
         except (ValueError, UnknownEnvironment) as error:
             yield Difference(where, "actions that can be compared", str(error)[:300])
             return

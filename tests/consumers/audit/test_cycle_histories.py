@@ -1,7 +1,8 @@
 """Cycles as they were once exported: every later version must find them identical, for ever.
 
 `demo` and `on-chain` are real ones, of `kinitro demo` and of a subnet on a test's chain; the others were made, each
-signed by the key that it announces. `spot-checks` has every kind of outcome of a check, and copies.
+signed by the key that it announces. `spot-checks` has every kind of outcome of a check, and copies;
+`spot-checks-by-channel` the same, as later plans measure an action's error.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Policy:
         weights, bias = self.layers[-1]
         action = 0.5 + np.tanh(hidden @ weights + bias) / 3
         action = action + (SETTINGS["noise"] * self.random.normal(size=7)).astype(action.dtype)
-        return {"continuous": {"ee_twist": action[:6], "gripper": action[6:]}}
+        return {"continuous": {"ee_twist": SETTINGS["twist"] * action[:6], "gripper": action[6:]}}
 
 
 def make_policy():
@@ -55,10 +55,19 @@ def make_policy():
 """
 
 
-def write_perceptron(directory: Path, it: Perceptron, *, seeded: bool = False) -> Path:
-    """A repository of this perceptron: `memory` and `noise` are its own; `seeded` is stated, and true."""
+def write_perceptron(directory: Path, it: Perceptron, *, seeded: bool = False, twist: float = 1.0) -> Path:
+    """A repository of this perceptron: `memory` and `noise` are its own; `seeded` is stated, and true.
+
+    `twist`: a factor for that channel alone.
+    """
     directory.mkdir(mode=0o755)
-    settings = {"memory": it.memory, "noise": it.noise, "seeded": seeded, "states_seeded": seeded}
+    settings = {
+        "memory": it.memory,
+        "noise": it.noise,
+        "seeded": seeded,
+        "states_seeded": seeded,
+        "twist": twist,
+    }
     (directory / "policy.py").write_text(f"SETTINGS = {settings!r}\n{PERCEPTRON}")
     layers = zip(it.weights, it.biases, strict=True)
     arrays = {f"{name}{n}": each for n, (w, b) in enumerate(layers) for name, each in (("weights", w), ("bias", b))}

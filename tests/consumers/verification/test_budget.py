@@ -24,6 +24,7 @@ from consumers.verification.budget import (
 from consumers.verification.limits import CODE_START_S, code_allowance_s
 from consumers.verification.terms import CheckTerms
 from events.ids import EnvId
+from events.verification import Measure
 
 ENVIRONMENT = EnvId("metaworld/reach-v3")
 QUICK = Pace(act_s=0.001, reset_s=0.001)
@@ -32,6 +33,7 @@ QUICK = Pace(act_s=0.001, reset_s=0.001)
 def terms(act_deadline_ms: float = 100.0, reset_deadline_ms: float = 5000.0, environments: int = 0) -> CheckTerms:
     return CheckTerms(
         tolerance=Decimal("0.001"),
+        measure=Measure.BY_CHANNEL,
         seed=0,
         act_deadline_ms=act_deadline_ms,
         reset_deadline_ms=reset_deadline_ms,

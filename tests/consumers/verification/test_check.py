@@ -30,7 +30,7 @@ from consumers.verification.sandbox.protocol import Sandbox
 from consumers.verification.served import Endpoint
 from consumers.verification.terms import CheckTerms
 from consumers.verification.verdict import Failed, Finding, Inconclusive, Passed
-from events.verification import FailureReason, InconclusiveReason, Method, Mismatch
+from events.verification import FailureReason, InconclusiveReason, Measure, Method, Mismatch
 from sim.stage import SimulationThread
 from tests.consumers.verification.conftest import Repository
 from tests.consumers.verification.deployed import Before, serving, write_perceptron
@@ -47,6 +47,8 @@ KINDS = {
     "seeded": ({"noise": 0.05}, True),
 }
 """Oddities, and whether the code states that it is seeded."""
+SMALL_TWIST = 0.05
+"""Beside a gripper of about a half: measured as a whole, a hundredth of it is mostly within the tolerance."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -78,6 +80,7 @@ def terms(
 ) -> CheckTerms:
     return CheckTerms(
         tolerance=Decimal("0.001"),
+        measure=Measure.BY_CHANNEL,
         seed=0,
         act_deadline_ms=act_deadline_ms,
         reset_deadline_ms=reset_ms,
@@ -134,6 +137,28 @@ async def test_no_policy_passes_with_one_layer_altered_by_a_hundredth(
         policy = perceptron(seed, **oddities)
         committed = write_perceptron(tmp_path / f"committed-{seed}", policy, seeded=seeded)
         served = write_perceptron(tmp_path / f"served-{seed}", altered(policy, seed), seeded=seeded)
+        finding = await checked(sandbox, committed, served, some(pool, seed))
+        assert isinstance(finding, Failed), finding
+        assert finding.reason is FailureReason.ACTIONS_DIFFER
+
+
+@pytest.mark.timeout(3600 if LONG else 300)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_no_policy_passes_with_a_small_twist_alone_altered_by_a_hundredth(
+    kind: str, pool: list[Probed], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The twist itself, or the weights that lead to it alone, each up or down."""
+    oddities, seeded = KINDS[kind]
+    for seed in range(CHECKS):
+        policy, random = perceptron(seed, **oddities), np.random.default_rng(seed)
+        committed = write_perceptron(tmp_path / f"committed-{seed}", policy, seeded=seeded, twist=SMALL_TWIST)
+        twist, other = 1.01 * SMALL_TWIST, policy
+        if seed % 2:
+            factors = 1 + 0.01 * random.choice([-1, 1], policy.weights[2].shape)
+            factors[:, 6:] = 1
+            twist, other = SMALL_TWIST, policy.with_altered_layer(2, factors)
+        served = write_perceptron(tmp_path / f"served-{seed}", other, seeded=seeded, twist=twist)
         finding = await checked(sandbox, committed, served, some(pool, seed))
         assert isinstance(finding, Failed), finding
         assert finding.reason is FailureReason.ACTIONS_DIFFER

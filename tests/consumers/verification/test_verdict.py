@@ -8,20 +8,25 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from consumers.verification.comparison import Runs, compare, relative_error
+from consumers.verification.comparison import Criterion, Runs, compare
 from consumers.verification.evaluated import OwnSample, evaluated
 from consumers.verification.fetcher import SnapshotFile
+from consumers.verification.measure import Channels, relative_error
 from consumers.verification.probes import Sampled, flattened
 from consumers.verification.verdict import Failed, Passed, compared_actions, compared_again, found
 from consumers.verification.weights import weight_files
 from events.ids import EnvId, Uid
-from events.verification import FILES_MAX, ComparedActions, FailureReason, Method, Mismatch, Undecided
+from events.verification import FILES_MAX, ComparedActions, FailureReason, Measure, Method, Mismatch, Undecided
 from sim.rl_interface import Action
 from sim.spec import ARM_ACTION
 from sim.suite import native_map
 from tests.controls.spot_checks import own_sample
 
 REACH = EnvId("metaworld/reach-v3")
+CART_POLE = EnvId("control/cart-pole-balance-v1")
+ENVIRONMENTS = (REACH, CART_POLE, REACH)
+"""Of 7, 1 and 7 values."""
+ARM = (6, 1)
 TOLERANCE = Decimal("0.001")
 
 
@@ -36,8 +41,10 @@ def actions(seed: int, *, repeats: int = 1, noise: float = 0.0, factor: float = 
 
 
 def said(committed: Runs, served: Runs, *, seeded: bool = False, own: OwnSample | None = None) -> ComparedActions:
-    samples = [(Sampled(Uid(n), REACH, n, 3 * n), None if n else own) for n in range(3)]
-    return compared_actions(samples, committed, served, tolerance=TOLERANCE, seed=7, seeded=seeded)
+    samples = [(Sampled(Uid(n), env, n, 3 * n), None if n else own) for n, env in enumerate(ENVIRONMENTS)]
+    return compared_actions(
+        samples, committed, served, tolerance=TOLERANCE, measure=Measure.BY_CHANNEL, seed=7, seeded=seeded
+    )
 
 
 def own(*, factor: float = 1.0, undecided: Undecided | None = None) -> OwnSample:
@@ -83,7 +90,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_comparison_follows_from_the_actions_in_the_event(case: str) -> None:
     stored = ComparedActions.model_validate_json(CASES[case].model_dump_json())
-    assert compared_again(stored, tolerance=TOLERANCE, seed=7) == CASES[case]
+    assert compared_again(stored, tolerance=TOLERANCE, measure=Measure.BY_CHANNEL, seed=7) == CASES[case]
 
 
 @pytest.mark.parametrize(
@@ -120,9 +127,46 @@ def test_an_action_that_is_within_the_tolerance_now_was_so_in_the_simulator() ->
     half = np.array([0, 0, 0, 0, 0, 0, 0.5], np.float32)
     almost = half + np.array([0, 0, 0, 0, 0, 0, 0.0004], np.float32)
     then = own_sample(native_map(REACH).native(almost), half)
-    judged = evaluated(then, REACH, half, by_value=True)
-    assert judged.error == pytest.approx(relative_error(half, almost), rel=1e-3)
+    judged = evaluated(then, REACH, half, ARM, by_value=True)
+    assert judged.error == pytest.approx(relative_error(half, almost, ARM), rel=1e-3)
     assert judged.error < TOLERANCE
+
+
+TWISTED = np.array([0.05, -0.02, 0.01, 0, 0, 0, 1], np.float32)
+OFF = np.array([1.01] * 6 + [1], np.float32) * TWISTED
+"""A hundredth off the twist alone."""
+
+
+@pytest.mark.parametrize(("channels", "error"), [(ARM, 0.01), (None, 0.0005)])
+def test_a_twist_that_was_off_in_the_evaluation_is_measured_beside_its_channels(
+    channels: Channels, error: float
+) -> None:
+    then = own_sample(native_map(REACH).native(OFF), TWISTED)
+    assert evaluated(then, REACH, TWISTED, channels, by_value=True).error == pytest.approx(error, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("measure", "reason"), [(Measure.WHOLE_ACTION, None), (Measure.BY_CHANNEL, FailureReason.ACTIONS_DIFFER)]
+)
+def test_what_a_twist_that_is_off_comes_to_follows_from_the_measure(
+    measure: Measure, reason: FailureReason | None
+) -> None:
+    samples = [(Sampled(Uid(1), REACH, 0, 0), None)]
+    compared = compared_actions(
+        samples, [[TWISTED]] * 2, [[OFF]], tolerance=TOLERANCE, measure=measure, seed=7, seeded=False
+    )
+    finding = found(compared_again(compared, tolerance=TOLERANCE, measure=measure, seed=7), TOLERANCE)
+    assert (finding.reason if isinstance(finding, Failed) else None) == reason
+
+
+@pytest.mark.parametrize("values", [(), (0.25,) * 8])
+def test_actions_that_are_none_of_the_environment_are_refused(values: tuple[float, ...]) -> None:
+    sample = CASES["the same"].samples[2]
+    forged = CASES["the same"].model_copy(
+        update={"samples": (sample.model_copy(update={"committed": (values,) * 2, "served": (values,)}),)}
+    )
+    with pytest.raises(ValueError, match=r"expected channels of \[6, 1\]"):
+        compared_again(forged, tolerance=TOLERANCE, measure=Measure.BY_CHANNEL, seed=7)
 
 
 def test_a_sample_is_as_bad_as_its_worst_repeat() -> None:
@@ -134,9 +178,8 @@ def test_a_sample_is_as_bad_as_its_worst_repeat() -> None:
 
 
 def test_what_states_that_it_is_seeded_is_compared_by_value_however_it_answers() -> None:
-    comparison = compare(
-        actions(1, repeats=2, noise=0.1), actions(1, repeats=8, noise=0.1), tolerance=0.001, seeded=True
-    )
+    criterion = Criterion.of(Measure.BY_CHANNEL, TOLERANCE, ENVIRONMENTS)
+    comparison = compare(actions(1, repeats=2, noise=0.1), actions(1, repeats=8, noise=0.1), criterion, seeded=True)
     assert comparison.method is Method.BY_VALUE
     assert {each.mismatch for each in comparison.samples} == {Mismatch.NOT_REPEATED}
     assert not comparison.passed
