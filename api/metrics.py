@@ -104,9 +104,11 @@ class ApiMetrics(Collector):
             yield from _of_facts(self._facts)
 
     async def _look(self, resources: Resources) -> None:
-        self._log_sequence, self._queued = await _log_sequence(resources), await _queued(resources)
+        # At once: a log that does not answer must not make three time-outs of one, nor the scrape too late.
+        self._log_sequence, self._queued, self._dead = await asyncio.gather(
+            _log_sequence(resources), _queued(resources), _dead_letters(resources)
+        )
         self._takes_appends = resources.log.takes_appends
-        self._dead = await _dead_letters(resources)
         end, self._interval_s = self._log_sequence, resources.settings.eval_interval_s
         try:
             self._facts = await resources.models.ask(lambda connection: _facts(connection, end))

@@ -18,7 +18,7 @@ from api.settings import ApiSettings
 from events.connection import Connection, connect
 from events.ids import EpisodeKey
 from events.jetstream import UNAPPENDED, UNAPPENDED_S, JetStreamLog
-from events.log import EventLog, LogUnavailable
+from events.log import AccessDenied, EventLog, LogUnavailable
 from events.traces import TraceStore, TracesUnavailable
 from projectors.database import DRIVER_ERRORS, NO_SUCH_TABLE, open_engine, refuses_the_data, sqlstate
 
@@ -196,14 +196,13 @@ class LogWatch:
         tries = 0
         while self._connection is None:
             try:
-                connection = await connect(self._url, "api", timeout_s=self._timeout_s)
-                await connection.client.subscribe_directly(UNAPPENDED, self._on_unappended)
-                self._connection = connection
-            except LogUnavailable as error:
+                self._connection = await connect(self._url, "api", timeout_s=self._timeout_s)
+            except (LogUnavailable, AccessDenied) as error:
                 self._reason, tries = str(error), tries + 1
                 if tries == 1:
                     logger.warning("the log is away", reason=self._reason)
                 await asyncio.sleep(RECONNECT_S * random.uniform(0.5, 1.5))
+        await self._connection.client.subscribe_directly(UNAPPENDED, self._on_unappended)
 
     def _on_unappended(self, *_: bytes) -> None:
         self._unappended_s = time.monotonic()

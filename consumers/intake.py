@@ -20,16 +20,17 @@ from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.security import NatsSecurity
 from nats.js.api import ConsumerConfig
+from nats.js.errors import APIError, ServiceUnavailableError
 
 from consumers.work import Answer, Burial, work_on
 from events import server_urls
-from events.connection import denial, forbidden_subject
+from events.denials import denial, forbidden_subject
 from events.log import AccessDenied, LogUnavailable
 
 CONNECT_S, API_S = 10.0, 2.0
 PULL_S = 1.0
 """How long one pull waits for a message. It is also how soon a stop, or a server that came back, is noticed."""
-PAUSE_MIN_S, PAUSE_MAX_S = 0.1, 2.0
+PAUSE_MIN_S, PAUSE_MAX_S, PAUSE_DOUBLINGS = 0.1, 2.0, 5
 RECONNECT_PAUSE_S = 0.25
 EMPTY_MAX = 10
 """After so many pulls without a message the consumer is looked for: nobody may be there to have one."""
@@ -109,7 +110,8 @@ class Intake:
         self._lease_s = float(consumer.ack_wait)
         self._working: set[asyncio.Task[Any]] = set()
         self._burial: Burial | None = None
-        self._pauses = 0
+        self._failed = 0
+        self._unanswered = 0
         self._empty = 0
         self._reconnects = 0
         self._subscriber: Any = broker.subscriber(
@@ -166,7 +168,7 @@ class Intake:
         except nats.errors.Error as error:
             await self._pause(error)
             return None
-        self._pauses = 0
+        self._failed = self._unanswered = 0
         self._empty = 0 if message else self._empty + 1
         if message is None:
             self._check_right_to_pull(connection.last_error)
@@ -182,12 +184,14 @@ class Intake:
             )
 
     async def _pause(self, error: nats.errors.Error) -> None:
-        self._pauses += 1
+        self._failed += 1
+        self._unanswered = 0 if _is_answer(error) else self._unanswered + 1
         connection = self._subscriber.connection
-        if self._pauses % SILENT_MAX == 0 and len(connection.servers) > 1:
+        if self._unanswered >= SILENT_MAX and len(connection.servers) > 1:
             log.warning("the server is silent: trying another", error=repr(error))
+            self._unanswered = 0
             await connection.force_reconnect()
-        pause_s = min(PAUSE_MIN_S * 2**self._pauses, PAUSE_MAX_S) * random.uniform(0.5, 1.0)
+        pause_s = longest_pause_s(self._failed) * random.uniform(0.5, 1.0)
         log.warning("cannot pull", error=repr(error), pause_s=round(pause_s, 3))
         await asyncio.sleep(pause_s)
         self._reconnects = -1
@@ -213,3 +217,13 @@ class Intake:
             task.cancel()
         async with asyncio.timeout(CANCEL_S):
             await asyncio.gather(*self._working, return_exceptions=True)
+
+
+def longest_pause_s(failed: int) -> float:
+    """Seconds to wait after so many pulls in a row (1, 2, ...) have failed, before jitter: doubling, bounded."""
+    return min(PAUSE_MIN_S * 2.0 ** min(failed, PAUSE_DOUBLINGS), PAUSE_MAX_S)
+
+
+def _is_answer(error: nats.errors.Error) -> bool:
+    """Whether the server has said no, rather than nothing, or that it cannot say now."""
+    return isinstance(error, APIError) and not isinstance(error, ServiceUnavailableError)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 
 Handler = Callable[[bytes, bytes, bytes, bytes], None]
 """Gets subject, reply subject, header block (empty if there is none) and body of a message. It must not raise."""
@@ -30,6 +31,12 @@ class DirectClient(Client):
     async def unsubscribe_directly(self, subscription: Subscription) -> None:
         self._handlers.pop(subscription._id, None)
         await subscription.unsubscribe()
+
+    async def _attempt_reconnect(self) -> None:
+        """Without waiting, perhaps for ever, until the server that is left has taken what was written to it."""
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
+            self._transport._io_writer.transport.abort()
+        await super()._attempt_reconnect()
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         handler = self._handlers.get(sid)

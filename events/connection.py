@@ -13,7 +13,6 @@ import contextlib
 import json
 import random
 import re
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from logging import DEBUG, WARNING
@@ -25,6 +24,7 @@ import structlog
 
 from events import frames, server_urls
 from events.client import DirectClient
+from events.denials import denial, forbidden_subject
 from events.log import AccessDenied, LogUnavailable
 from events.server_urls import ServerUrls, without_credentials
 
@@ -34,10 +34,6 @@ TRY_S = 3.0
 """How long one request may take before it counts as unanswered."""
 
 RECONNECT_PAUSE_S = 0.25
-
-API = "$JS.API."
-LOCAL_API = "kinitro.api."
-"""What a server with an account per role makes of that, on the way out of the role's account."""
 
 SILENCE_S = 5.0
 """A server of a cluster that has answered nothing for so long is left for another one: it may be cut off from its
@@ -97,7 +93,8 @@ class Connection:
         self._asked = 0
         self._denied: str | None = None
         """What was said last of why the server says no: it says so at every try."""
-        self._answered_at = time.monotonic()
+        self._silent_since: float | None = None
+        """When the first of the requests was sent that have had no answer; None if the last one had."""
 
     @property
     def payload_max(self) -> int:
@@ -111,22 +108,29 @@ class Connection:
             NoAnswer, Forbidden: see the classes.
             Refused: the answer is a JetStream error.
         """
-        reply, answer = self.expect()
-        self._sent[reply] = build(reply)
+        asked_at = time.monotonic()
         try:
+            document = await self._answer(build, timeout_s)
+        except NoAnswer:
+            await self._leave_if_silent(asked_at)
+            raise
+        except Refused:
+            self._silent_since = None
+            raise
+        self._silent_since = None
+        return document
+
+    async def _answer(self, build: Callable[[str], bytes], timeout_s: float) -> dict[str, Any]:
+        reply, answer = self.expect()
+        try:
+            self._sent[reply] = build(reply)
             async with asyncio.timeout(timeout_s):
                 await self.send(self._sent[reply])
-                document = parse(await answer)
+                return parse(await answer)
         except TimeoutError:
-            await self._leave_if_silent()
             raise NoAnswer(f"no answer from {self.address} in {timeout_s:g} s") from None
-        except NoAnswer:
-            await self._leave_if_silent()
-            raise
         finally:
             self.forget(reply)
-        self._answered_at = time.monotonic()
-        return document
 
     async def api(self, call: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Calls JetStream's API: `STREAM.INFO.KINITRO_EVENTS`, for example.
@@ -260,12 +264,13 @@ class Connection:
                 self._waiting[reply].set_exception(Forbidden(as_sent.decode(), self.user))
         return bool(found)
 
-    async def _leave_if_silent(self) -> None:
+    async def _leave_if_silent(self, asked_at: float) -> None:
         """Goes to another server of the cluster, if there is one and this one has said nothing for long."""
-        is_silent = time.monotonic() - self._answered_at > SILENCE_S
+        self._silent_since = asked_at if self._silent_since is None else self._silent_since
+        is_silent = time.monotonic() - self._silent_since > SILENCE_S
         if is_silent and self.client.is_connected and len(self.client.servers) > 1:
             logger.warning("the server is silent: trying another", server=self.address, connection=self.name)
-            self._answered_at = time.monotonic()
+            self._silent_since = None
             await self.client.force_reconnect()
 
     async def _on_lost(self) -> None:
@@ -275,6 +280,7 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         self._denied = None
+        self._silent_since = None
         logger.info("connected to NATS again", server=self.address, connection=self.name)
 
     def _lose(self, reason: NoAnswer) -> None:
@@ -310,34 +316,6 @@ async def connect(url: str, name: str, *, timeout_s: float = 10.0) -> Connection
     connection = Connection(url, name, servers.user)
     await connection._open(servers, timeout_s)
     return connection
-
-
-def denial(error: Exception) -> str | None:
-    """What is to be mended, if the server or the client will go on saying no: None where it may get better."""
-    said = str(error).lower()
-    if (subject := forbidden_subject(error)) is not None:
-        return f"no right to {subject}: that is for another role"
-    if "authorization violation" in said or "authentication" in said:
-        return "wrong user or password: correct them in KINITRO_BACKEND_NATS_URL, nats://user:password@host:port"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}): correct --nats-ca, or the server's name"
-    if isinstance(error, ssl.SSLError):
-        return f"no TLS there as expected ({error.reason}): set handshake_first on the server, or write nats://"
-    if "no ssl context" in said:
-        return "it wants TLS: write tls://host:port, and name its authority with --nats-ca"
-    return None
-
-
-_VIOLATION = re.compile(r'permissions violation for (?:publish|subscription) to "([^"]+)"', re.IGNORECASE)
-
-
-def forbidden_subject(error: Exception) -> str | None:
-    """Which subject the server has just kept this user from; the client library gives it in small letters."""
-    found = _VIOLATION.search(str(error))
-    if found is None:
-        return None
-    subject = found[1]
-    return API + subject.removeprefix(LOCAL_API) if subject.startswith(LOCAL_API) else subject
 
 
 def parse(answer: bytes) -> dict[str, Any]:

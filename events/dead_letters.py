@@ -10,9 +10,9 @@ DeadLetterError
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,8 +20,9 @@ from events import frames, lookup, subjects
 from events.connection import Connection, NatsError, NoAnswer, Refused
 from events.for_people import ForPeople
 from events.log import Stored
-from events.patience import Patience
 from events.streams import DEAD_LETTERS, STREAM_NOT_FOUND
+
+T = TypeVar("T")
 
 PATIENCE_S = 10.0
 ABOUT_DEAD_LETTERS = "By the queue: tasks that nobody could take and nobody has dealt with; see `kinitro tasks list`."
@@ -103,17 +104,14 @@ class DeadLetters:
             body=body,
         )
         subject, text = subjects.dead_letter(task), letter.model_dump_json().encode()
-        patience = Patience(self._patience_s)
-        while True:
-            try:
-                await self._connection.ask(lambda reply: frames.request(subject, reply, text))
-            except Refused as error:
-                raise LetterNotKept(f"{subject}: {len(text)} bytes refused: {error}") from error
-            except NoAnswer as error:
-                if not await patience.pause():
-                    raise LettersUnavailable(f"{subject}: no answer in {self._patience_s:g} s: {error}") from error
-            else:
-                return
+        try:
+            await lookup.until_answered(
+                lambda: self._connection.ask(lambda reply: frames.request(subject, reply, text)), self._patience_s
+            )
+        except Refused as error:
+            raise LetterNotKept(f"{subject}: {len(text)} bytes refused: {error}") from error
+        except NoAnswer as error:
+            raise LettersUnavailable(f"{subject}: no answer in {self._patience_s:g} s: {error}") from error
 
     async def count(self) -> int:
         """How many there are.
@@ -163,24 +161,17 @@ class DeadLetters:
                 raise
 
     async def _get(self, which: dict[str, Any]) -> Filed | None:
-        patience = Patience(self._patience_s)
-        while True:
-            try:
-                found = await lookup.message(self._connection, which, stream=DEAD_LETTERS)
-            except NatsError as error:
-                if isinstance(error, Refused) or not await patience.pause():
-                    raise _unavailable(error) from error
-            else:
-                return _filed(found.stored) if found else None
+        found = await self._asked(lambda: lookup.message(self._connection, which, stream=DEAD_LETTERS))
+        return _filed(found.stored) if found else None
 
     async def _api(self, call: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
-        patience = Patience(self._patience_s)
-        while True:
-            try:
-                return await self._connection.api(call, request)
-            except NatsError as error:
-                if isinstance(error, Refused) or not await patience.pause():
-                    raise _unavailable(error) from error
+        return await self._asked(lambda: self._connection.api(call, request))
+
+    async def _asked(self, question: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await lookup.until_answered(question, self._patience_s)
+        except NatsError as error:
+            raise _unavailable(error) from error
 
 
 def _unavailable(error: NatsError) -> LettersUnavailable:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from events import frames, subjects
+from events import frames, lookup, subjects
 from events.connection import STORE_FAILED, TRY_S, Connection, Forbidden, NatsError, NoAnswer, Refused, parse
 from events.ids import CycleId, Uid
 from events.log import BATCH_MAX, Draft
@@ -124,13 +124,10 @@ class JetStreamQueue:
                 self._connection.forget(reply)
 
     async def _api(self, call: str, request: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        patience = Patience(self._patience_s)
-        while True:
-            try:
-                return await self._connection.api(call, request)
-            except NatsError as error:
-                if isinstance(error, Refused) or not await patience.pause():
-                    raise QueueUnavailable(f"{call}: {error}") from error
+        try:
+            return await lookup.until_answered(lambda: self._connection.api(call, request), self._patience_s)
+        except NatsError as error:
+            raise QueueUnavailable(f"{call}: {error}") from error
 
 
 def _is_new(answer: asyncio.Future[bytes]) -> bool | None:

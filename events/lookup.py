@@ -70,22 +70,35 @@ async def head(connection: Connection) -> Head:
     return Head(identity, int(info["state"]["last_seq"]))
 
 
-async def patiently(call: Callable[[], Awaitable[T]], patience_s: float) -> T:
+async def until_answered(call: Callable[[], Awaitable[T]], patience_s: float) -> T:
     """Repeats a question until it is answered.
 
     Raises:
-        LogUnavailable: it was not, in `patience_s` seconds.
-        StreamMismatch: there is no such stream.
+        NoAnswer: it was not, in `patience_s` seconds.
+        Refused: the answer is an error.
     """
     patience = Patience(patience_s)
     while True:
         try:
             return await call()
-        except NoAnswer as error:
+        except NoAnswer:
             if not await patience.pause():
-                raise LogUnavailable(f"the log has not answered in {patience_s:g} s: {error}") from error
-        except Refused as error:
-            raise refusal(error) from error
+                raise
+
+
+async def patiently(call: Callable[[], Awaitable[T]], patience_s: float) -> T:
+    """As `until_answered`, of the log.
+
+    Raises:
+        LogUnavailable: it was not answered in `patience_s` seconds.
+        StreamMismatch: there is no such stream.
+    """
+    try:
+        return await until_answered(call, patience_s)
+    except NoAnswer as error:
+        raise LogUnavailable(f"the log has not answered in {patience_s:g} s: {error}") from error
+    except Refused as error:
+        raise refusal(error) from error
 
 
 def refusal(error: Refused) -> LogError:

@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from events import live, subjects
-from events.connection import API, LOCAL_API
+from events.denials import API, LOCAL_API
 from events.jetstream import UNAPPENDED
 from events.streams import DEAD_LETTERS, EVENTS, TASKS, TRACES, VERIFIERS, WORKERS
 
@@ -48,7 +48,7 @@ class Rights:
     pulls: tuple[str, ...]
     """API calls that are answered by many messages."""
     tells: tuple[str, ...] = ()
-    """Subjects of live progress that other roles may hear."""
+    """Subjects over core NATS that other roles may hear: live progress, and that the log takes no appends."""
     hears: tuple[tuple[str, str], ...] = ()
     """Role and subject."""
 
@@ -112,6 +112,7 @@ ROLES: dict[str, Rights] = {
             f"$JS.ACK.{EVENTS}.>",
         ),
         pulls=_READS_BY,
+        tells=(UNAPPENDED,),
     ),
     "worker": Rights(
         sends=(
@@ -135,6 +136,7 @@ ROLES: dict[str, Rights] = {
             *_takes(VERIFIERS, subjects.CHECK_TASKS),
         ),
         pulls=(*_READS_BY, *_api(f"CONSUMER.MSG.NEXT.{TASKS}.{VERIFIERS}")),
+        tells=(UNAPPENDED,),
     ),
     "projector": Rights(sends=(*_LOOKS, *_READS), pulls=_READS_BY),
     "api": Rights(
@@ -146,7 +148,7 @@ ROLES: dict[str, Rights] = {
         ),
         pulls=_READS_BY,
         tells=(LIVE_WISHES,),
-        hears=(("worker", LIVE_STEPS), ("worker", UNAPPENDED)),
+        hears=(("worker", LIVE_STEPS), *((role, UNAPPENDED) for role in ("scheduler", "worker", "verifier"))),
     ),
 }
 
@@ -187,7 +189,7 @@ def _home() -> Iterable[str]:
 def _account(role: str) -> Iterable[str]:
     rights = ROLES[role]
     sent = [*rights.sends, *rights.pulls]
-    heard = [subject for _, subject in rights.hears]
+    heard = dict.fromkeys(subject for _, subject in rights.hears)
     yield f"  {account(role)} {{"
     yield f"    mappings: {{{json.dumps(API + '>')}: {json.dumps(LOCAL_API + '>')}}}"
     yield "    users: [{"

@@ -45,7 +45,7 @@ def parse(url: str) -> ServerUrls:
     """
     given = [each.strip() for each in url.split(",")]
     for each in given:
-        _check(each)
+        _check(each, whole=url)
     parts = [urlsplit(each) for each in given]
     schemes = {part.scheme for part in parts}
     if schemes & set(ENCRYPTED) and not schemes <= set(ENCRYPTED):
@@ -78,18 +78,23 @@ def _shown(urls: list[str]) -> str:
     return ", ".join(map(without_credentials, urls))
 
 
-def _check(url: str) -> None:
+def _check(url: str, *, whole: str) -> None:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port out of range, an address that is none
         usable = False
-    if not usable:
-        scheme, separator, _ = url.partition("://")
-        shown = f"{scheme}{separator}" if separator and scheme.isalnum() else ""  # nothing that may be a password
+    if usable:
+        return
+    if "@" in whole and "@" not in url:
         raise BadLogUrl(
-            f"{shown + without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port"
+            "the URL of a NATS server has a comma in its password, which separates URLs: choose another password"
         )
+    scheme, separator, _ = url.partition("://")
+    shown = f"{scheme}{separator}" if separator and scheme.isalnum() else ""  # nothing that may be a password
+    raise BadLogUrl(
+        f"{shown + without_credentials(url)!r} is not the URL of a NATS server; write it as nats://host:port"
+    )
 
 
 def _context(authorities: set[str]) -> ssl.SSLContext:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from events import frames, lookup, subjects
 from events.connection import Connection, NatsError, NoAnswer, Refused
-from events.patience import Patience
 from events.streams import STREAM_NOT_FOUND, TRACE_BYTES_MAX, TRACES
 from events.subjects import OfEpisode
 
@@ -54,17 +53,14 @@ class TraceStore:
         subject = subjects.trace(key, attempt, action_digest)
         if len(body) > TRACE_BYTES_MAX:
             raise TraceNotKept(f"{subject}: {len(body)} bytes, the limit is {TRACE_BYTES_MAX}")
-        patience = Patience(patience_s)
-        while True:
-            try:
-                await self._connection.ask(lambda reply: frames.request(subject, reply, body))
-            except Refused as error:
-                raise TraceNotKept(f"{subject}: {len(body)} bytes refused: {error}") from error
-            except NoAnswer as error:
-                if not await patience.pause():
-                    raise TraceNotKept(f"{subject}: no answer in {patience_s:g} s: {error}") from error
-            else:
-                return
+        try:
+            await lookup.until_answered(
+                lambda: self._connection.ask(lambda reply: frames.request(subject, reply, body)), patience_s
+            )
+        except Refused as error:
+            raise TraceNotKept(f"{subject}: {len(body)} bytes refused: {error}") from error
+        except NoAnswer as error:
+            raise TraceNotKept(f"{subject}: no answer in {patience_s:g} s: {error}") from error
 
     async def fetch(
         self, key: OfEpisode, attempt: int, action_digest: str, *, patience_s: float = FETCH_PATIENCE_S
@@ -75,19 +71,18 @@ class TraceStore:
             TracesUnavailable: no answer in time.
         """
         subject = subjects.trace(key, attempt, action_digest)
-        patience = Patience(patience_s)
-        while True:
-            try:
-                found = await lookup.message(self._connection, {"last_by_subj": subject}, stream=TRACES)
-            except Refused as error:
-                if error.code == STREAM_NOT_FOUND:
-                    return None
-                raise TracesUnavailable(f"{subject}: {error}") from error
-            except NoAnswer as error:
-                if not await patience.pause():
-                    raise TracesUnavailable(f"{subject}: no answer in {patience_s:g} s: {error}") from error
-            else:
-                return found.stored.body if found else None
+        which = {"last_by_subj": subject}
+        try:
+            found = await lookup.until_answered(
+                lambda: lookup.message(self._connection, which, stream=TRACES), patience_s
+            )
+        except Refused as error:
+            if error.code == STREAM_NOT_FOUND:
+                return None
+            raise TracesUnavailable(f"{subject}: {error}") from error
+        except NoAnswer as error:
+            raise TracesUnavailable(f"{subject}: no answer in {patience_s:g} s: {error}") from error
+        return found.stored.body if found else None
 
     async def age_hours_max(self) -> float | None:
         """How long recordings are kept, as far as it can be learned now; None where none are."""

@@ -100,7 +100,8 @@ class _Folder:
             answer.set_result(None)
         else:
             self._asked[stretch.number] = answer
-            self.tell(stretch)
+            with contextlib.suppress(OSError):  # it has just ended: `_read` hears of it, and answers
+                self.tell(stretch)
         return answer
 
     def tell(self, message: object) -> None:

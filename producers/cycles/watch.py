@@ -56,7 +56,8 @@ class Watch:
         if not self._reading.done():
             return []
         done, self._reading = self._reading, None
-        self._due_s = max(self._due_s, self._clock()) + BEAT_S
+        now = self._clock()  # who had no time to wait a beat need not make up for it
+        self._due_s = min(max(self._due_s, now), now + AT_ONCE * BEAT_S) + BEAT_S
         return done.result()
 
     async def __aenter__(self) -> Self:

@@ -148,7 +148,8 @@ class Run:
         if not done:
             await self._signal(signal.SIGKILL)
             await asyncio.wait({self._ended}, timeout=FORCE_S)
-            await self._close()
+            self._ended.cancel()
+            await asyncio.wait({self._ended})
         return bool(done)
 
     async def _end(self) -> int:

@@ -44,6 +44,8 @@ NOT_EXECUTABLE = (126, 127)
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MAX_S = 30.0
+BACKOFF_DOUBLINGS = 8
+"""Of the first until the longest: without a bound, a number that no float holds after a night of deaths."""
 STABLE_AFTER_S = 20.0
 """A child that ran this long starts again without the back-off of its earlier deaths."""
 
@@ -121,7 +123,7 @@ class Child:
 
 def backoff_s(deaths: int) -> float:
     """Seconds to wait after so many deaths in a row (1, 2, ...), before jitter: doubling, bounded."""
-    return float(min(BACKOFF_FIRST_S * 2 ** (deaths - 1), BACKOFF_MAX_S))
+    return min(BACKOFF_FIRST_S * 2.0 ** min(deaths - 1, BACKOFF_DOUBLINGS), BACKOFF_MAX_S)
 
 
 def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
@@ -139,7 +141,7 @@ class Supervisor:
     def __init__(self) -> None:
         self._running: dict[str, _Running] = {}
         self.failed: asyncio.Future[ChildRefused] = asyncio.get_running_loop().create_future()
-        """Done when a child cannot be run at all."""
+        """Done when a child cannot be run at all, or what keeps one running has failed itself."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -232,6 +234,7 @@ class _Running:
         self._failed = failed
         self._launched: Launched | None = None
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {child.name}")
+        self._keeper.add_done_callback(self._on_kept)
 
     @property
     def pid(self) -> int | None:
@@ -239,10 +242,13 @@ class _Running:
 
     async def stop(self) -> None:
         self._keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._keeper
+        await asyncio.wait({self._keeper})
         if self._launched and not await self._launched.stop(self.child.stop_signal, self.child.stop_grace_s):
             log.warning("child did not stop in time: killed", child=self.child.name, grace_s=self.child.stop_grace_s)
+
+    def _on_kept(self, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and (error := keeper.exception()) and not self._failed.done():
+            self._failed.set_exception(error)
 
     async def _keep(self) -> None:
         deaths, had_run = 0, False

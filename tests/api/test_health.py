@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from api.settings import ApiSettings
+from api.sources import LogWatch
 from events import frames
 from events.connection import Connection, connect
 from events.jetstream import UNAPPENDED
-from events.log import Draft
+from events.log import Draft, LogUnavailable
 from events.streams import ensure_streams
 from projectors.database import create_database
 from projectors.operations import init
 from tests.controls import facts
 from tests.eventually import eventually
+from tests.fixtures.guarded import GuardedNats, guarded
 from tests.fixtures.http import Api, Written, patient_settings, serving, serving_the_log
 from tests.fixtures.nats import NatsProcess
 from tests.fixtures.ports import free_port
@@ -37,6 +39,12 @@ async def own(postgres_alone: RunningPostgres, nats_alone: NatsProcess) -> Async
     async with serving(settings) as api:
         await eventually(lambda: is_healthy(api))
         yield api
+
+
+@pytest.fixture(scope="module")
+def accounts() -> Iterator[GuardedNats]:
+    with guarded() as server:
+        yield server
 
 
 async def is_healthy(api: Api) -> bool:
@@ -139,3 +147,18 @@ async def test_a_log_that_takes_no_appends_is_not_ready(api: Api, read_side: Wri
 async def is_read_only(api: Api) -> bool:
     answer = await api.get("/readyz")
     return answer.status == 503 and answer.json["log"] == "read-only" and answer.json["degraded"] == ["log"]
+
+
+async def test_an_api_that_is_not_let_in_says_why(accounts: GuardedNats) -> None:
+    """It goes on trying: the server may be the one that is wrong, until somebody starts it with other passwords."""
+    watch = LogWatch(ApiSettings(database_url="", nats_url=accounts.url("api", password="mistyped")))
+    try:
+        await eventually(lambda: "wrong user or password" in why_away(watch))
+    finally:
+        await watch.close()
+
+
+def why_away(watch: LogWatch) -> str:
+    with pytest.raises(LogUnavailable) as reason:
+        watch.connected()
+    return str(reason.value)

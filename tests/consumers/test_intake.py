@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from faststream import FastStream
 from faststream.nats import NatsMessage
 from nats.js.api import ConsumerConfig
+from structlog.testing import capture_logs
 
-from consumers.intake import Handle, Intake, broker_for, started
+from consumers.intake import PAUSE_MAX_S, SILENT_MAX, Handle, Intake, broker_for, longest_pause_s, started
 from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
 from events.log import LogUnavailable
 from events.streams import TASKS, ensure_streams, workers_settings
@@ -117,6 +119,19 @@ async def test_after_an_outage_no_pull_from_before_is_answered(bus: Bus) -> None
     assert most == 2
 
 
+async def test_a_server_that_says_no_is_not_silent(bus: Bus) -> None:
+    await bus.connection.api(f"STREAM.DELETE.{TASKS}")
+    port = urlsplit(bus.url).port
+    app, intake = intake_of(f"nats://127.0.0.1:{port},nats://localhost:{port}")
+    stop = asyncio.Event()
+    with capture_logs() as logs:
+        async with started(app), asyncio.TaskGroup() as group:
+            group.create_task(intake.run(Answering(), stop, grace_s=1))
+            await eventually(lambda: sum(entry["event"] == "cannot pull" for entry in logs) > SILENT_MAX)
+            stop.set()
+    assert [entry for entry in logs if "silent" in entry["event"]] == []
+
+
 async def test_what_was_queued_survives_a_kill_and_what_was_done_stays_done(bus: Bus) -> None:
     handle = Answering(*[Done()] * 20)
     async with working(bus, handle):
@@ -135,3 +150,8 @@ async def test_a_server_that_is_not_there_is_named_in_time(monkeypatch: pytest.M
     with pytest.raises(LogUnavailable, match="--nats-url"):
         async with started(app):
             pass
+
+
+def test_the_pause_between_pulls_that_fail_is_bounded_however_many_do() -> None:
+    assert [longest_pause_s(failed) for failed in (1, 2, 3)] == [0.2, 0.4, 0.8]
+    assert longest_pause_s(5_000) == PAUSE_MAX_S

@@ -126,3 +126,10 @@ def test_every_server_of_a_cluster_gets_the_authority(tmp_path: Path) -> None:
 )
 def test_of_a_url_only_the_address_is_shown(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
+
+
+def test_a_password_with_a_comma_is_not_shown_in_parts() -> None:
+    with pytest.raises(BadLogUrl, match="comma") as refused:
+        parse("nats://worker:half,rest@127.0.0.1:4222")
+    assert "half" not in str(refused.value)
+    assert "rest" not in str(refused.value)

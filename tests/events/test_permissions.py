@@ -12,7 +12,7 @@ import pytest
 from api.replays import ensure_requests
 from events import frames
 from events.connection import Connection, Forbidden, NoAnswer, Refused, connect
-from events.jetstream import JetStreamLog
+from events.jetstream import UNAPPENDED, JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import AccessDenied, Draft
 from events.permissions import OPERATOR, ROLES, Rights
@@ -208,6 +208,22 @@ async def test_live_progress_goes_from_workers_to_the_api_and_wishes_back(
         async with asyncio.timeout(30):
             await steps.wait()
             await wishes.wait()
+
+
+@pytest.mark.parametrize("role", ["scheduler", "worker", "verifier"])
+async def test_whoever_appends_can_tell_the_api_that_nothing_can_be_appended(
+    server: GuardedNats, operator: Connection, role: str
+) -> None:
+    async with (
+        await connect(server.url(role), role) as appending,
+        await connect(server.url("api"), "api") as api,
+    ):
+        heard = asyncio.Event()
+        await api.client.subscribe_directly(UNAPPENDED, lambda *_: heard.set())
+        await api.client.flush()
+        await appending.send(frames.publish(UNAPPENDED, b""))
+        async with asyncio.timeout(10):
+            await heard.wait()
 
 
 async def test_an_event_of_another_role_is_refused_by_name(server: GuardedNats, operator: Connection) -> None:

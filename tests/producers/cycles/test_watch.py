@@ -85,6 +85,12 @@ async def test_after_a_rest_batches_come_as_they_are_again(dense: Dense) -> None
     assert await dense.sizes(AT_ONCE) == [1] * AT_ONCE
 
 
+async def test_batches_taken_in_a_hurry_delay_none_long_afterwards(dense: Dense) -> None:
+    await dense.sizes(10 * AT_ONCE, timeout_s=0)
+    await dense.sizes(3)
+    assert dense.pauses_s == pytest.approx([BEAT_S] * 3)
+
+
 async def test_what_the_log_raises_is_raised() -> None:
     log = FusedLog(MemoryLog(), Fuse(0, LogUnavailable))
     async with Watch(log.follow()) as watch:
