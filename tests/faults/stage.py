@@ -30,7 +30,7 @@ from projectors.database import create_database
 from projectors.topics import PROJECTIONS
 from tests.eventually import eventually
 from tests.faults.gate import Gate, Point
-from tests.faults.roles import Role
+from tests.faults.roles import STARTED_S, Role
 from tests.faults.verdict import audited, outcomes_told
 from tests.faults.witness import Witness
 from tests.fixtures.http import Api
@@ -47,6 +47,8 @@ EPISODES = 27
 """Of the fixed cycle: three miners, three environments, three each."""
 EPISODES_IN_FLIGHT = 4
 SLOTS = len(WORKERS) * EPISODES_IN_FLIGHT
+LOOK_S = 3.0
+"""How long a server that was started may take to answer, before somebody looks whether it still runs."""
 LEASE_S = 3.0
 """Short, so that no test waits long for a task of the dead."""
 GRACE_S = 5.0
@@ -134,7 +136,21 @@ class Stage:
         """kill -9 of the database server, and so many seconds without it."""
         await asyncio.to_thread(self.postgres.kill)
         await asyncio.sleep(away_s)
-        await asyncio.to_thread(self.postgres.start)
+        await self.start_postgres()
+
+    async def start_postgres(self) -> None:
+        """Starts the database server, again and again until it stays, as a supervisor would.
+
+        It refuses to start while a backend of the one that was killed has not ended yet.
+        """
+        async with asyncio.timeout(STARTED_S):
+            while True:
+                await asyncio.to_thread(self.postgres.start)
+                try:
+                    return await self.postgres.server.wait_ready(LOOK_S)
+                except TimeoutError:
+                    if self.postgres.process is not None and self.postgres.process.poll() is None:
+                        return None  # it recovers, which may take a while
 
     async def kinitro(self, *arguments: str) -> str:
         """What this command says, run beside the roles with what they know; it must succeed."""

@@ -45,7 +45,7 @@ async def test_postgres_away(subnet: Subnet, undisturbed: Result, tell: Tell) ->
         assert await database_is_away(it)
         assert (await it.api.get("/livez")).status == 200
         await asyncio.sleep(gone_s + AWAY_S - time.monotonic())
-        await asyncio.to_thread(it.postgres.start)
+        await it.start_postgres()
         await it.unharmed(undisturbed)
         await it.read_models_right()
         assert lives(it) == dict.fromkeys(it.roles, 1), "somebody did not live through it"

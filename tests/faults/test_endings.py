@@ -23,7 +23,7 @@ async def test_sigterm_of_everything_under_load(subnet: Subnet, undisturbed: Res
             statuses = dict(zip((*it.roles, "nats", "postgres"), (*await roles, *await servers), strict=True))
             took_s = asyncio.get_running_loop().time() - began
             assert set(statuses.values()) == {0}, statuses
-            await asyncio.gather(asyncio.to_thread(it.nats.start), asyncio.to_thread(it.postgres.start))
+            await asyncio.gather(asyncio.to_thread(it.nats.start), it.start_postgres())
             for role in it.roles.values():
                 role.start()
             await it.unharmed(undisturbed)
