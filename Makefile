@@ -19,7 +19,7 @@ test: $(READY)      ## run all tests
 	@$(MAKE) --no-print-directory faults
 
 faults: $(READY)      ## hit a running cycle with every fault; LONG=1 all of them at full length, SEED=7 other moments
-	KINITRO_TESTS_LONG=$(LONG) KINITRO_FAULTS_SEED=$(or $(SEED),8) $(BIN)/python -m pytest -n 3 --dist=worksteal tests/faults
+	KINITRO_TESTS_LONG=$(LONG) KINITRO_FAULTS_SEED=$(or $(SEED),8) $(BIN)/python -m pytest -n 4 --dist=worksteal tests/faults
 
 check: $(READY)      ## formatting, lint, types, import direction, packaging
 	$(BIN)/ruff format --check .
