@@ -14,7 +14,7 @@ demo: $(READY)      ## run a real evaluation cycle and keep the API up
 	@$(BIN)/kinitro demo
 
 test: $(READY)      ## run all tests
-	$(BIN)/python -m pytest -n auto --ignore=tests/system --ignore=tests/faults
+	$(BIN)/python -m pytest -n auto --dist=worksteal --ignore=tests/system --ignore=tests/faults
 	$(BIN)/python -m pytest -n 2 --dist=loadfile tests/system
 	@$(MAKE) --no-print-directory faults
 

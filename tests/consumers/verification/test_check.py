@@ -1,6 +1,6 @@
 """The whole check: real physics, the committed code in a real sandbox, the endpoint over real HTTP.
 
-`KINITRO_TESTS_LONG=1` makes 200 checks of each kind of policy instead of 20, and of longer episodes.
+`KINITRO_TESTS_LONG=1` makes 200 checks of each kind of policy instead of 10, and of longer episodes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.consumers.verification.policies import Perceptron, perceptron
 from tests.consumers.verification.recorded import TERMS, recorded
 
 LONG = os.environ.get("KINITRO_TESTS_LONG") == "1"
-CHECKS = 200 if LONG else 20
+CHECKS = 200 if LONG else 10
 STEP_MAX = 30 if LONG else 6
 SAMPLES = 5
 KINDS = {
