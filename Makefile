@@ -14,12 +14,12 @@ demo: $(READY)      ## run a real evaluation cycle and keep the API up
 	@$(BIN)/kinitro demo
 
 test: $(READY)      ## run all tests
-	$(BIN)/python -m pytest -n auto --dist=worksteal --ignore=tests/system --ignore=tests/faults
-	$(BIN)/python -m pytest -n 2 --dist=loadfile tests/system
+	$(BIN)/python -m pytest -n auto --ignore=tests/system --ignore=tests/faults
+	$(BIN)/python -m pytest -n 3 --dist=loadfile tests/system
 	@$(MAKE) --no-print-directory faults
 
 faults: $(READY)      ## hit a running cycle with every fault; LONG=1 all of them at full length, SEED=7 other moments
-	KINITRO_TESTS_LONG=$(LONG) KINITRO_FAULTS_SEED=$(or $(SEED),8) $(BIN)/python -m pytest -n 4 --dist=worksteal tests/faults
+	KINITRO_TESTS_LONG=$(LONG) KINITRO_FAULTS_SEED=$(or $(SEED),8) $(BIN)/python -m pytest -n 4 --maxschedchunk=1 tests/faults
 
 check: $(READY)      ## formatting, lint, types, import direction, packaging
 	$(BIN)/ruff format --check .
