@@ -15,7 +15,7 @@ demo: $(READY)      ## run a real evaluation cycle and keep the API up
 
 test: $(READY)      ## run all tests
 	$(BIN)/python -m pytest -n auto --ignore=tests/system --ignore=tests/faults
-	$(BIN)/python -m pytest -n 3 --dist=loadfile tests/system
+	$(BIN)/python -m pytest -n 2 --dist=loadfile tests/system
 	@$(MAKE) --no-print-directory faults
 
 faults: $(READY)      ## hit a running cycle with every fault; LONG=1 all of them at full length, SEED=7 other moments
