@@ -9,6 +9,8 @@ import asyncio
 import random
 import time
 
+import pytest
+
 from tests.eventually import eventually
 from tests.faults.conftest import LONG, Tell
 from tests.faults.stage import Stage, stage
@@ -32,6 +34,7 @@ async def test_postgres_kill_9_and_restart(
     tell(f"killed after {moments} outcomes; every row is what the log gives, the same weights")
 
 
+@pytest.mark.timeout(900)
 async def test_postgres_away(subnet: Subnet, undisturbed: Result, tell: Tell) -> None:
     async with stage(subnet) as it:
         await it.under_way()
