@@ -1,8 +1,10 @@
 """Reading the log on JetStream, in bulk and live, without a gap and without a doublet.
 
 An ephemeral consumer without acknowledgements delivers from a sequence on. It is asked for events by pull requests,
-two of which are under way while there is much to read. Whatever goes wrong with it - a lost connection, a restarted
-server, a delivery missing from its count, silence - ends the flow, and another is opened after the last event seen.
+two of which are under way while there is much to read. At the log's end it is asked only when somebody waits: then it
+sends the next event at once, and whoever comes back later finds all that were appended meanwhile in one batch.
+Whatever goes wrong with it - a lost connection, a restarted server, a delivery missing from its count, silence - ends
+the flow, and another is opened after the last event seen.
 
 A filtered read takes the same way. A batched direct get would do for few events, but any replica may answer it, even
 one that lags behind; here the last sequence to deliver comes from the leader, so nothing can be missing.
@@ -15,6 +17,7 @@ import contextlib
 import json
 import math
 import re
+from collections import deque
 from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Any, Self
@@ -48,10 +51,11 @@ SILENCE_S = POLL_S + 1.0
 ABANDONED_S = 30
 """The server removes a consumer that nobody has pulled from for so long."""
 
-_PULL_ENDS = (b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Completed")
+_PULL_ENDS = (b"404", b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Completed")
 """How the statuses begin that end a pull request and nothing else."""
 
-_PULL_LEFT = re.compile(rb"\r\nNats-Pending-Messages: (\d+)")
+_PULL_DONE = re.compile(rb"\r\nNats-Pending-Messages: 0\r\n")
+"""In the status of a pull request that has delivered all it may, and was counted out by that."""
 
 
 async def read(
@@ -121,8 +125,10 @@ class Flow:
         self._inbox = connection.client.new_inbox()
         self._subscription: Subscription | None = None
         self._arrived: list[Stored] = []
-        self._under_way = 0
-        """Events asked for and not yet delivered."""
+        self._pulls = deque[int]()
+        """How many events each pull request under way may still deliver, the oldest first: it is served first."""
+        self._behind = True
+        """Whether there was more to read when the last event was delivered."""
         self._ended: NatsError | LogError | None = None
         self._news = asyncio.Event()
 
@@ -144,7 +150,8 @@ class Flow:
             except TimeoutError:
                 self._end(NoAnswer(f"silence of {SILENCE_S:g} s"))
         batch, self._arrived = self._arrived, []
-        await self._pull()
+        if self._behind:
+            await self._pull()
         return batch
 
     async def __aenter__(self) -> Self:
@@ -185,15 +192,18 @@ class Flow:
             raise lookup.refusal(error) from error
 
     async def _pull(self) -> None:
-        if self._ended or self._under_way > PULL_EVENTS // 2:
+        """Asks for what there is or, if there is nothing, for the next event."""
+        under_way = sum(self._pulls)
+        if self._ended or under_way > PULL_EVENTS // 2:
             return
         wanted = PULL_EVENTS
         if self._last is not None:
-            wanted = min(wanted, self._last - self._sequence - self._under_way)
+            wanted = min(wanted, self._last - self._sequence - under_way)
         if wanted <= 0:
             return
-        self._under_way += wanted
-        request = {"batch": wanted, "max_bytes": PULL_BYTES, "expires": int(POLL_S * 1_000_000_000)}
+        self._pulls.append(wanted)
+        expires_ns = int(POLL_S * 1_000_000_000)
+        request = {"batch": wanted, "max_bytes": PULL_BYTES, "no_wait": True, "expires": expires_ns}
         call = f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{self._name}"
         try:
             await self._connection.send(frames.request(call, self._inbox, json.dumps(request).encode()))
@@ -204,8 +214,8 @@ class Flow:
         if not reply:
             self._on_status(headers)
             return
-        sequence, delivery = _position(reply)
-        self._under_way -= 1
+        sequence, delivery, pending = _position(reply)
+        self._delivered()
         if self._ended:
             return
         if delivery != self._deliveries + 1:
@@ -213,16 +223,22 @@ class Flow:
         elif self._whole and sequence != self._sequence + 1:
             self._end(LogDamaged(f"stream {EVENTS}: sequence {self._sequence} is followed by {sequence}"))
         else:
-            self._sequence, self._deliveries = sequence, delivery
+            self._sequence, self._deliveries, self._behind = sequence, delivery, pending > 0
             self._arrived.append(Stored(sequence, subject.decode(), body))
             self._news.set()
+
+    def _delivered(self) -> None:
+        if self._pulls:
+            self._pulls[0] -= 1
+            if not self._pulls[0]:
+                self._pulls.popleft()
 
     def _on_status(self, headers: bytes) -> None:
         """A pull request has ended, or the consumer has."""
         status = headers.partition(b"\r\n")[0].removeprefix(b"NATS/1.0 ")
         if status.startswith(_PULL_ENDS):
-            left = _PULL_LEFT.search(headers)
-            self._under_way -= int(left[1]) if left else 0
+            if self._pulls and not _PULL_DONE.search(headers):
+                self._pulls.popleft()
             self._news.set()
         else:
             self._end(NoAnswer(f"the consumer is gone: {status.decode()}"))
@@ -272,17 +288,17 @@ async def _check(connection: Connection, position: int, identity: str | None) ->
             )
 
 
-def _position(reply: bytes) -> tuple[int, int]:
-    """Sequence in the stream and number of the delivery, from the subject for an acknowledgement.
+def _position(reply: bytes) -> tuple[int, int, int]:
+    """Of an event: its sequence, the number of its delivery and how many are to come, from where it is acknowledged.
 
     `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<delivery>.<time>.<pending>`, or, newer, with domain and account
-    after `ACK`. Anything else is no delivery: (0, 0).
+    after `ACK`. Anything else is no delivery: (0, 0, 0).
     """
     tokens = reply.split(b".")
     match len(tokens):
         case 9:
-            return int(tokens[5]), int(tokens[6])
+            return int(tokens[5]), int(tokens[6]), int(tokens[8])
         case 11 | 12:
-            return int(tokens[7]), int(tokens[8])
+            return int(tokens[7]), int(tokens[8]), int(tokens[10])
         case _:
-            return 0, 0
+            return 0, 0, 0

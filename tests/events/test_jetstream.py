@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import pytest
 
+from events import reader
 from events.connection import Connection
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import EventLog
 from events.queue import QueueFull, TaskQueue
-from events.streams import TASKS
+from events.streams import EVENTS, TASKS
 from tests.contracts.event_log import EventLogContract, drafts
 from tests.contracts.task_queue import TaskQueueContract, tasks
+from tests.eventually import eventually
 
 
 class TestJetStreamLog(EventLogContract):
@@ -24,6 +28,23 @@ class TestJetStreamLog(EventLogContract):
         await event_log.append(drafts(40))
         read = [stored.sequence async for batch in event_log.stretch(after=after, last=last) for stored in batch]
         assert read == list(range(after + 1, min(last, 40) + 1))
+
+    async def test_what_comes_while_nobody_waits_stays_with_the_server_and_comes_at_once(
+        self, nats: Connection, event_log: JetStreamLog
+    ) -> None:
+        await event_log.append(drafts(5, prefix="evt.before"))
+        async with aclosing(event_log.follow()) as batches:
+            await anext(batches)
+            (consumer,) = (await nats.api(f"CONSUMER.NAMES.{EVENTS}"))["consumers"]
+            await eventually(lambda: _nothing_asked(nats, consumer), reader.POLL_S / 2)
+            for later in drafts(20, prefix="evt.later"):
+                await event_log.append([later])
+            assert (await nats.api(f"CONSUMER.INFO.{EVENTS}.{consumer}"))["num_pending"] == 20
+            assert [stored.sequence for stored in await anext(batches)] == list(range(6, 26))
+
+
+async def _nothing_asked(nats: Connection, consumer: str) -> bool:
+    return bool((await nats.api(f"CONSUMER.INFO.{EVENTS}.{consumer}"))["num_waiting"] == 0)
 
 
 class TestJetStreamQueue(TaskQueueContract):
