@@ -34,17 +34,18 @@ format: $(READY)      ## write the code the one way
 bench: $(READY)      ## measure, as ratios against a limit of the same run
 	@for name in log rebuild scoring weights_endpoint watching episodes cameras http_policies scaling endurance audit audit_cycle export stream planning; do $(BIN)/python -m tests.bench.$$name || exit 1; done
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 lock: $(READY)      ## pin every dependency anew, with hashes
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-header --no-emit-index-url --group dev pyproject.toml --output-file requirements.lock
+	$(COMPILE) --upgrade --group dev pyproject.toml --output-file requirements-dev.lock
+	$(COMPILE) --constraint requirements-dev.lock --group build pyproject.toml --output-file requirements.lock
 
 clean:      ## remove the environment and all caches, not the data in .kinitro
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and was not found; install it or name it: make PYTHON=/path/to/python3.12"; exit 2; }
 	@echo "Creating the environment in $(VENV) (once; about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot create environments; on Debian: apt-get install python3-venv"; exit 2; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

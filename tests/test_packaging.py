@@ -1,4 +1,4 @@
-"""The lock pins everything that `pyproject.toml` asks for, with hashes, and names no index."""
+"""The locks pin everything that `pyproject.toml` asks for, with hashes, and name no index."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -15,35 +16,65 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from consumers.miner.template_files import FILES as TEMPLATE_FILES
+from tests.test_imports import FILES, OURS, imports
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK = (ROOT / "requirements.lock").read_text()
+RUNNING, DEVELOPING = "requirements.lock", "requirements-dev.lock"
+"""What images hold, and what checks and tests need besides."""
+_GROUPS = PROJECT["dependency-groups"]
+WANTED = {
+    RUNNING: [*PROJECT["project"]["dependencies"], *_GROUPS["build"]],
+    DEVELOPING: [*PROJECT["project"]["dependencies"], *(it for it in _GROUPS["dev"] if isinstance(it, str))],
+}
+IN_NO_PACKAGE = {"policy"}
+"""A miner's own file."""
 
 
-def locked() -> dict[str, list[Version]]:
+def locked(lock: str) -> dict[str, list[Version]]:
     """Versions by name; a name has several where markers choose between them."""
     versions: dict[str, list[Version]] = {}
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", LOCK, re.MULTILINE):
+    pins = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", (ROOT / lock).read_text(), re.MULTILINE)
+    for name, version in pins:
         versions.setdefault(canonicalize_name(name), []).append(Version(version))
     return versions
 
 
-@pytest.mark.parametrize("line", [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"]])
-def test_the_lock_satisfies(line: str) -> None:
+@pytest.mark.parametrize(("lock", "line"), [(lock, line) for lock, lines in WANTED.items() for line in lines])
+def test_the_lock_satisfies(lock: str, line: str) -> None:
     requirement = Requirement(line)
-    versions = locked().get(canonicalize_name(requirement.name), [])
-    assert versions, f"{requirement.name} is not in requirements.lock: run `make lock`"
+    versions = locked(lock).get(canonicalize_name(requirement.name), [])
+    assert versions, f"{requirement.name} is not in {lock}: run `make lock`"
     assert all(requirement.specifier.contains(version) for version in versions)
 
 
-def test_every_pin_has_hashes() -> None:
-    pins = re.split(r"\n(?=[A-Za-z0-9])", LOCK)
+def test_what_runs_is_what_was_tested() -> None:
+    developing = locked(DEVELOPING)
+    assert {name: developing.get(name) for name in locked(RUNNING)} == locked(RUNNING)
+
+
+def test_what_runs_needs_nothing_of_development() -> None:
+    running, providers = locked(RUNNING), packages_distributions()
+    outside = {
+        name.partition(".")[0] for path in (*FILES, ROOT / "kinitro.py") for _, name in imports(path.read_text(), "")
+    }
+    outside -= OURS | IN_NO_PACKAGE | set(sys.stdlib_module_names)
+    assert "nats" in outside
+    lacking = {
+        name for name in outside if not {canonicalize_name(it) for it in providers.get(name, ())} & running.keys()
+    }
+    assert lacking == set()
+
+
+@pytest.mark.parametrize("lock", WANTED)
+def test_every_pin_has_hashes(lock: str) -> None:
+    pins = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / lock).read_text())
     assert [pin.splitlines()[0] for pin in pins if "--hash=sha256:" not in pin] == []
 
 
-def test_the_lock_names_no_address() -> None:
-    assert re.findall(r"https?:|--index|--extra|--find-links|--trusted", LOCK) == []
+@pytest.mark.parametrize("lock", WANTED)
+def test_the_lock_names_no_address(lock: str) -> None:
+    assert re.findall(r"https?:|--index|--extra|--find-links|--trusted", (ROOT / lock).read_text()) == []
     assert not (ROOT / "uv.lock").exists()
 
 
