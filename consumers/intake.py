@@ -18,7 +18,7 @@ import nats.errors
 import structlog
 from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
-from faststream.nats.security import NatsSecurity
+from faststream.nats.security import NatsSecurity, NatsToken, NatsUserPassword
 from nats.js.api import ConsumerConfig
 from nats.js.errors import APIError, ServiceUnavailableError
 
@@ -26,6 +26,7 @@ from consumers.work import Answer, Burial, work_on
 from events import server_urls
 from events.denials import denial, forbidden_subject
 from events.log import AccessDenied, LogUnavailable
+from events.server_urls import ServerUrls
 
 CONNECT_S, API_S = 10.0, 2.0
 PULL_S = 1.0
@@ -60,7 +61,7 @@ def broker_for(nats_url: str) -> NatsBroker:
     return NatsBroker(
         servers.urls,
         dont_randomize=True,  # so that the next one is another one
-        security=NatsSecurity(ssl_context=servers.tls, tls_handshake_first=servers.handshake_first),
+        security=_security(servers),
         error_cb=on_error,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_PAUSE_S,  # type: ignore[arg-type]  # is used as a float
@@ -69,6 +70,17 @@ def broker_for(nats_url: str) -> NatsBroker:
         logger=logging.getLogger(__name__),
         log_level=logging.DEBUG,
     )
+
+
+def _security(servers: ServerUrls) -> NatsSecurity:
+    tls: Any = {"ssl_context": servers.tls, "tls_handshake_first": servers.handshake_first}
+    match servers.user, servers.password:
+        case None, _:
+            return NatsSecurity(**tls)
+        case token, None:
+            return NatsToken(token, **tls)
+        case user, password:
+            return NatsUserPassword(user, password, **tls)
 
 
 @asynccontextmanager

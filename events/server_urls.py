@@ -1,7 +1,8 @@
 """The URLs of NATS servers: user and password are in them, and so is whom to trust, as in PostgreSQL's.
 
-`tls://worker:secret@nats.example:4222?ca_file=/etc/kinitro/ca.pem`; several are separated by commas. All that a
-connection needs is in this one string, which is passed on; messages and logs get `without_credentials` of it.
+`tls://worker:secret@nats.example:4222?ca_file=/etc/kinitro/ca.pem`; several are separated by commas, and have one
+user. What means something in a URL is percent-encoded in a password: `%40` is `@`. All that a connection needs is in
+this one string, which is passed on; messages and logs get `without_credentials` of it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class ServerUrls:
     """What the client library is told."""
 
     urls: list[str]
+    """Without users and passwords."""
     user: str | None
+    password: str | None
+    """None: `user`, if there is one, is a token."""
     tls: ssl.SSLContext | None
     handshake_first: bool
     """A server that speaks before the handshake could be somebody who says that there is no TLS here, and listens."""
@@ -34,7 +38,8 @@ class ServerUrls:
     @property
     def options(self) -> dict[str, Any]:
         """For `nats.connect`, besides the servers."""
-        return {"tls": self.tls, "tls_handshake_first": self.handshake_first} if self.tls else {}
+        who = {"token": self.user} if self.password is None else {"user": self.user, "password": self.password}
+        return who | ({"tls": self.tls, "tls_handshake_first": self.handshake_first} if self.tls else {})
 
 
 def parse(url: str) -> ServerUrls:
@@ -54,10 +59,14 @@ def parse(url: str) -> ServerUrls:
     authorities = {path for part in parts for path in parse_qs(part.query).get(_CA, [])}
     if authorities and not encrypted:
         raise BadLogUrl(f"{_shown(given)}: an authority to trust is of no use without TLS; write tls://host:port")
-    user = parts[0].username
+    users = {(part.username, part.password) for part in parts if part.username}
+    if len(users) > 1:
+        raise BadLogUrl(f"{_shown(given)}: one user with one password for all servers, not {len(users)}")
+    user, password = users.pop() if users else (None, None)
     return ServerUrls(
-        [part._replace(query="").geturl() for part in parts],
+        [part._replace(netloc=part.netloc.rpartition("@")[2], query="").geturl() for part in parts],
         unquote(user) if user else None,
+        unquote(password) if password else None,
         _context(authorities) if encrypted else None,
         "tls" in schemes,
     )
@@ -87,9 +96,7 @@ def _check(url: str, *, whole: str) -> None:
     if usable:
         return
     if "@" in whole and "@" not in url:
-        raise BadLogUrl(
-            "the URL of a NATS server has a comma in its password, which separates URLs: choose another password"
-        )
+        raise BadLogUrl("the URL of a NATS server has a comma in its password, which separates URLs: write it as %2C")
     scheme, separator, _ = url.partition("://")
     shown = f"{scheme}{separator}" if separator and scheme.isalnum() else ""  # nothing that may be a password
     raise BadLogUrl(

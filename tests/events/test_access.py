@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 
@@ -11,9 +14,11 @@ from consumers.intake import broker_for
 from events.connection import connect
 from events.log import AccessDenied, BadLogUrl, LogUnavailable
 from events.permissions import OPERATOR
+from events.server import find_binary
 from events.server_urls import parse, trusting, without_credentials
 from tests.fixtures.guarded import GuardedNats, certify, guarded
 from tests.fixtures.nats import NatsProcess
+from tests.fixtures.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +117,8 @@ def test_servers_with_and_without_tls_do_not_go_together() -> None:
 def test_every_server_of_a_cluster_gets_the_authority(tmp_path: Path) -> None:
     certify(tmp_path)
     urls = parse(trusting("tls://u:p@a:4222, tls://u:p@b:4222", tmp_path / "ca.pem"))
-    assert urls.urls == ["tls://u:p@a:4222", "tls://u:p@b:4222"]
-    assert urls.user == "u"
+    assert urls.urls == ["tls://a:4222", "tls://b:4222"]
+    assert (urls.user, urls.password) == ("u", "p")
 
 
 @pytest.mark.parametrize(
@@ -128,8 +133,51 @@ def test_of_a_url_only_the_address_is_shown(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
 
 
+@contextmanager
+def with_flags(*flags: str) -> Iterator[str]:
+    """The address of a server that lets in whom its command line names."""
+    address = f"127.0.0.1:{free_port()}"
+    server = subprocess.Popen(
+        [find_binary(), "-a", "127.0.0.1", "-p", address.partition(":")[2], *flags], stderr=DEVNULL
+    )
+    try:
+        yield address
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.parametrize(
+    ("flags", "who"),
+    [
+        (("--user", "someone", "--pass", "p@ss:w/rd,50%"), "someone:p%40ss%3Aw%2Frd%2C50%25"),
+        (("--user", "some@one", "--pass", "plain"), "some%40one:plain"),
+        (("--auth", "t/ken,1"), "t%2Fken%2C1"),
+    ],
+)
+async def test_what_means_something_in_a_url_is_percent_encoded(flags: tuple[str, ...], who: str) -> None:
+    with with_flags(*flags) as address:
+        async with await connect(f"nats://{who}@{address}", "test", timeout_s=60):
+            pass
+        with pytest.raises(AccessDenied, match="wrong user or password"):
+            await connect(f"nats://{who}x@{address}", "test", timeout_s=60)
+        broker = broker_for(f"nats://{who}@{address}")
+        await broker.start()
+        try:
+            assert await broker.ping(timeout=10)
+        finally:
+            await broker.stop()
+
+
+def test_all_servers_of_a_cluster_have_the_same_user() -> None:
+    with pytest.raises(BadLogUrl, match="one user with one password") as refused:
+        parse("nats://u:p@a:4222,nats://u:hidden@b:4222")
+    assert "hidden" not in str(refused.value)
+    assert parse("nats://u:p@a:4222,nats://b:4222").urls == ["nats://a:4222", "nats://b:4222"]
+
+
 def test_a_password_with_a_comma_is_not_shown_in_parts() -> None:
-    with pytest.raises(BadLogUrl, match="comma") as refused:
+    with pytest.raises(BadLogUrl, match="%2C") as refused:
         parse("nats://worker:half,rest@127.0.0.1:4222")
     assert "half" not in str(refused.value)
     assert "rest" not in str(refused.value)
