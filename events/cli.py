@@ -18,7 +18,7 @@ import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import typer
 import uvloop
@@ -156,7 +156,8 @@ def _envvar(hint: Any) -> str:
 def run(main: Callable[[asyncio.Event], Awaitable[None]], log_level: LogLevel = LogLevel.WARNING) -> bool:
     """Runs a command until it returns; SIGINT and SIGTERM set the event that it is given, for a clean end.
 
-    Returns whether one of them did.
+    A command that does not look at it yet, as it waits for a server to answer, is cancelled. Returns whether one of
+    the signals came.
     """
     logging.configure(log_level)
     return uvloop.run(_with_signals(main))
@@ -172,12 +173,39 @@ def run_once(main: Callable[[], Awaitable[None]]) -> None:
         raise KeyboardInterrupt
 
 
+class _Stop(asyncio.Event):
+    """Knows whether anybody looks at it yet. Who still waits for a server does not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_heeded = False
+
+    def is_set(self) -> bool:
+        self.is_heeded = True
+        return super().is_set()
+
+    async def wait(self) -> Literal[True]:
+        self.is_heeded = True
+        return await super().wait()
+
+
 async def _with_signals(main: Callable[[asyncio.Event], Awaitable[None]]) -> bool:
-    stop = asyncio.Event()
+    stop = _Stop()
+    running = asyncio.ensure_future(main(stop))
+
+    def end() -> None:
+        if not stop.is_heeded:
+            running.cancel()
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await main(stop)
+        loop.add_signal_handler(number, end)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
     return stop.is_set()
 
 
