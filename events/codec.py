@@ -79,6 +79,7 @@ UPCASTS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     (CyclePlanned.type, 5): upcasts.plan_5,
     (EpisodeCompleted.type, 1): upcasts.completed_1,
     (EpisodeForfeited.type, 1): upcasts.forfeited_1,
+    (EpisodeAttemptFailed.type, 1): upcasts.attempt_failed_1,
 }
 """(type, old version) -> a function from the old `data` to that of the next version."""
 

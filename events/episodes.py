@@ -46,13 +46,20 @@ class ForfeitCode(StrEnum):
 
 
 class FailureCode(StrEnum):
-    """What we did wrong in an attempt. It is never held against the miner."""
+    """Why an attempt ended for a reason of ours. It is never held against the miner."""
 
     WORKER_LOST = "worker_lost"
     """The worker died or stalled past its lease."""
     SIMULATOR_ERROR = "simulator_error"
     OUR_NETWORK = "our_network"
     INTERNAL_ERROR = "internal_error"
+    HANDED_BACK = "handed_back"
+    """The worker was told to stop, and its grace ended before the episode did."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether the attempt is one of the `attempts_max`: restarts of workers, however many, lose no episode."""
+        return self is not FailureCode.HANDED_BACK
 
 
 class AbandonCode(StrEnum):
@@ -136,9 +143,10 @@ class EpisodeForfeited(_EpisodeEvent):
 
 
 class EpisodeAttemptFailed(_EpisodeEvent):
-    """We failed, in attempt number `attempt`; the episode still waits for its outcome."""
+    """Attempt number `attempt` ended, and not by the policy; the episode still waits for its outcome."""
 
     type: ClassVar[str] = "kinitro.episode.attempt_failed"
+    schema_version: ClassVar[int] = 2
     attempt: Annotated[int, Field(ge=1)]
     code: FailureCode
     detail: Text

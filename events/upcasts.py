@@ -40,6 +40,11 @@ def plan_5(data: Data) -> Data:
     return {**data, "verification": terms and {**terms, "measure": Measure.WHOLE_ACTION.value}}
 
 
+def attempt_failed_1(data: Data) -> Data:
+    """An attempt that was handed back counted as lost."""
+    return data
+
+
 def in_the_clear(data: Data) -> Data:
     """A commitment of before endpoints could be sealed: a miner's event of version 1, or an entry of a roster."""
     return {**data, "commitment": {**data["commitment"], "sealed_endpoint": None}}

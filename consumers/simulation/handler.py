@@ -8,8 +8,9 @@
                                 ├─ attempts exhausted: EpisodeAbandoned ────── Done
                                 └─ attempt ┬─ ran:    EpisodeCompleted ─────── Done
                                            ├─ policy: EpisodeForfeited ─────── Done
-                                           └─ we:     EpisodeAttemptFailed ┬── RetryAfter
-                                                       on the last attempt └── Done, with EpisodeAbandoned
+                                           ├─ we:     EpisodeAttemptFailed ┬── RetryAfter
+                                           │           on the last attempt └── Done, with EpisodeAbandoned
+                                           └─ cancelled: the same, as handed back; it does not count
 
 Whether it was the policy or us, where a policy seems unreachable, is for `consumers.simulation.blame` to say.
 Every append expects an empty subject. A conflict means that somebody else was faster: the log is right.
@@ -17,6 +18,8 @@ Every append expects an empty subject. A conflict means that somebody else was f
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -34,6 +37,8 @@ from consumers.simulation.outcomes import (
     attempt_failed,
     attempt_lost,
     attempt_was_lost,
+    failures,
+    handed_back,
     our_network,
     outcome_of,
     parse_task,
@@ -51,6 +56,8 @@ from sim.http.failures import concealed
 from sim.policy import printable
 
 SOURCE = "/kinitro/worker"
+HAND_BACK_S = 5.0
+"""How long it may take to say that an attempt is handed back: half of what the message's own way back may."""
 
 AttemptEvent = EpisodeCompleted | EpisodeForfeited | EpisodeAttemptFailed
 EpisodeEvent = AttemptEvent | EpisodeAbandoned
@@ -120,10 +127,21 @@ class EpisodeHandler:
             lost = attempt_lost(task, attempt=len(earlier) + 1, worker=self._worker)
             await self._append(task, lost)
             earlier.append(lost.code)
-        if len(earlier) >= task.terms.attempts_max:
-            await self._append(task, abandoned(task, attempts=len(earlier)))
+        if failures(earlier) >= task.terms.attempts_max:
+            await self._append(task, abandoned(task, earlier))
             return Done()
-        return await self._record(task, await self._attempt(task, earlier))
+        try:
+            event = await self._attempt(task, earlier)
+        except asyncio.CancelledError:
+            await self._hand_back(task, len(earlier) + 1)
+            raise
+        return await self._record(task, event, earlier)
+
+    async def _hand_back(self, task: EpisodeTask, attempt: int) -> None:
+        """Says so, that the attempt is not taken for lost. If it cannot be said now, it will be."""
+        with contextlib.suppress(Conflict, LogUnavailable, TimeoutError):
+            async with asyncio.timeout(HAND_BACK_S):
+                await self._append(task, handed_back(task, attempt=attempt, worker=self._worker))
 
     async def _failed_attempts(self, key: EpisodeKey) -> list[FailureCode]:
         """How each attempt so far failed, by the log."""
@@ -158,17 +176,19 @@ class EpisodeHandler:
         if isinstance(ending, EpisodeResult):
             return ending
         check = await self._own_network.check(task.endpoint, ending.doubt)
-        blame = verdict(ending, check, earlier, attempts_max=task.terms.attempts_max)
+        counted = [code for code in earlier if code.counts]
+        blame = verdict(ending, check, counted, attempts_max=task.terms.attempts_max)
         if isinstance(blame, TryAgain):
             return blame
         return replace(ending, detail=printable(blame.detail))
 
-    async def _record(self, task: EpisodeTask, event: AttemptEvent) -> Answer:
+    async def _record(self, task: EpisodeTask, event: AttemptEvent, earlier: Sequence[FailureCode]) -> Answer:
         if not isinstance(event, EpisodeAttemptFailed):
             await self._append(task, event)
             return Done()
-        if event.attempt >= task.terms.attempts_max:
-            await self._append(task, event, abandoned(task, attempts=event.attempt))
+        attempts = (*earlier, event.code)
+        if failures(attempts) >= task.terms.attempts_max:
+            await self._append(task, event, abandoned(task, attempts))
             return Done()
         await self._append(task, event)
         return RetryAfter(retry_delay_s(event.attempt, self._rng), event.detail)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import ValidationError
 
 from events.cycles import EpisodeTerms
@@ -149,16 +151,27 @@ def attempt_lost(task: EpisodeTask, *, attempt: int, worker: str) -> EpisodeAtte
     return _failure(task, FailureCode.WORKER_LOST, detail, attempt=attempt, worker=worker)
 
 
-def abandoned(task: EpisodeTask, *, attempts: int) -> EpisodeAbandoned:
+def handed_back(task: EpisodeTask, *, attempt: int, worker: str) -> EpisodeAttemptFailed:
+    """An attempt that `worker` had to leave off because it is stopping."""
+    detail = f"attempt {attempt} was not over when its worker, told to stop, had to end: another begins it again"
+    return _failure(task, FailureCode.HANDED_BACK, detail, attempt=attempt, worker=worker)
+
+
+def failures(attempts: Sequence[FailureCode]) -> int:
+    """How many of them count."""
+    return sum(code.counts for code in attempts)
+
+
+def abandoned(task: EpisodeTask, attempts: Sequence[FailureCode]) -> EpisodeAbandoned:
     return EpisodeAbandoned(
         cycle=task.cycle,
         uid=task.uid,
         hotkey=task.hotkey,
         env=task.env,
         index=task.index,
-        attempts=attempts,
+        attempts=len(attempts),
         code=AbandonCode.ATTEMPTS_EXHAUSTED,
-        detail=f"{attempts} attempts failed, {task.terms.attempts_max} are allowed; the attempts' events say why",
+        detail=f"{failures(attempts)} attempts failed, {task.terms.attempts_max} are allowed; their events say why",
     )
 
 

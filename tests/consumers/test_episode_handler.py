@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import orjson
 import pytest
 from aiohttp import web
 
+from consumers.simulation import handler
 from consumers.simulation.handler import EpisodeHandler
 from consumers.simulation.network import OwnNetwork
 from consumers.simulation.simulator import Simulator
@@ -26,6 +27,7 @@ from events.episodes import (
     ForfeitCode,
 )
 from events.event import Event
+from events.log import Draft
 from events.memory import MemoryLog
 from events.tasks import EpisodeTask
 from sim.stage import SimulationThread
@@ -65,6 +67,22 @@ async def facts_in(log: MemoryLog) -> list[Event]:
 
 async def append(log: MemoryLog, event: Event) -> None:
     await log.append([draft(begin(event, source="/test"))])
+
+
+async def handed_back(log: MemoryLog, it: bytes, *, delivery: int) -> None:
+    """By a worker whose grace ends while it runs the episode."""
+    begun = asyncio.Event()
+
+    async def run(_: EpisodeTask) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    stopping = EpisodeHandler(log, run, own_network=OwnNetwork(allow_private=True), worker="worker-1")  # type: ignore[arg-type]
+    handling = asyncio.create_task(stopping.handle(it, delivery=delivery))
+    await begun.wait()
+    handling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handling
 
 
 async def test_an_episode_that_runs_is_completed_and_done(log: MemoryLog, stage: SimulationThread) -> None:
@@ -198,6 +216,32 @@ async def test_a_lost_attempt_is_recorded_and_the_next_one_counts(log: MemoryLog
     assert (lost.code, lost.attempt) == (FailureCode.WORKER_LOST, 1)
     assert isinstance(end, EpisodeCompleted)
     assert (end.attempt, end.worker) == (2, "worker-2")
+
+
+async def test_attempts_that_are_handed_back_do_not_count(log: MemoryLog, stage: SimulationThread) -> None:
+    async with served() as policy:
+        it = body(task(endpoint=policy.url, terms=TERMS))
+        for delivery in (1, 2, 3):
+            await handed_back(log, it, delivery=delivery)
+        assert await worker(log, stage).handle(it, delivery=5) == Done()
+    *ended, end = await facts_in(log)
+    failed = [event for event in ended if isinstance(event, EpisodeAttemptFailed)]
+    assert [event.code.value for event in failed] == ["handed_back"] * 3 + ["worker_lost"]
+    assert isinstance(end, EpisodeCompleted)
+    assert end.attempt == 5
+
+
+async def test_a_worker_that_cannot_say_what_it_hands_back_does_not_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Away(MemoryLog):
+        async def append(self, drafts: Sequence[Draft]) -> list[int]:
+            await asyncio.Event().wait()
+            return []
+
+    monkeypatch.setattr(handler, "HAND_BACK_S", 0.01)
+    async with asyncio.timeout(10):
+        await handed_back(Away(), body(task(terms=TERMS)), delivery=1)
 
 
 async def test_an_episode_that_loses_every_worker_is_abandoned(log: MemoryLog, stage: SimulationThread) -> None:

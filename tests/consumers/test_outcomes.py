@@ -129,9 +129,9 @@ def test_a_lost_attempt_is_recorded_by_whoever_notices() -> None:
 
 
 def test_an_abandoned_episode_says_how_often_it_was_tried() -> None:
-    event = abandoned(task(), attempts=3)
-    assert event.attempts == 3
-    assert "3 are allowed" in event.detail
+    event = abandoned(task(), [FailureCode.WORKER_LOST, FailureCode.HANDED_BACK] * 2 + [FailureCode.OUR_NETWORK])
+    assert event.attempts == 5
+    assert event.detail.startswith("3 attempts failed, 3 are allowed")
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,9 @@ async def test_what_does_not_end_within_the_grace_is_handed_back_at_once(bus: Bu
             await gate.holds(1)
             worker.send_signal(signal.SIGTERM)
             assert await worker.wait() == 0
-    assert await bus.facts() == []
+    [ended] = await bus.facts()
+    assert isinstance(ended, EpisodeAttemptFailed)
+    assert (ended.code, ended.attempt) == (FailureCode.HANDED_BACK, 1)
     info = await bus.connection.api(f"CONSUMER.INFO.{TASKS}.{WORKERS}")
     assert info["config"]["ack_wait"] == LONG_LEASE_S * 1e9
     assert await _pull(bus) == it

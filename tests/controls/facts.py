@@ -435,7 +435,9 @@ def forfeited(
     )
 
 
-def attempt_failed(episode: EpisodeKey | None = None, *, attempt: int = 1) -> EpisodeAttemptFailed:
+def attempt_failed(
+    episode: EpisodeKey | None = None, *, attempt: int = 1, code: FailureCode = FailureCode.WORKER_LOST
+) -> EpisodeAttemptFailed:
     it = episode or key()
     return EpisodeAttemptFailed(
         cycle=it.cycle,
@@ -444,7 +446,7 @@ def attempt_failed(episode: EpisodeKey | None = None, *, attempt: int = 1) -> Ep
         env=it.env,
         index=it.index,
         attempt=attempt,
-        code=FailureCode.WORKER_LOST,
+        code=code,
         detail="the lease of worker-1 ran out",
         worker="worker-2",
     )

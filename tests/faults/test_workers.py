@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from events.episodes import EpisodeAttemptFailed
+import asyncio
+
+from events.episodes import EpisodeAttemptFailed, FailureCode
 from events.log import EventLog
 from tests.eventually import eventually
 from tests.faults.conftest import Tell
@@ -64,6 +66,31 @@ async def test_stopped_until_the_cycle_is_over(subnet: Subnet, undisturbed: Resu
             await it.unharmed(undisturbed)
             assert await it.log.last_sequence() == end
             tell("its four episodes had an outcome when it woke; nothing was added")
+
+
+async def test_told_to_stop_more_often_than_attempts_may_fail(
+    subnet: Subnet, undisturbed: Result, tell: Tell
+) -> None:
+    """All workers at once, each time when their grace is too short: the policy of their episodes answers nobody."""
+    allowed = subnet.cycles.attempts
+    with subnet.held() as release:
+        async with stage(subnet) as it:
+            await it.under_way()
+            for _ in range(allowed + 1):
+                await all_slots_taken(it.log, SLOTS)
+                assert await asyncio.gather(*(worker.stop() for worker in it.workers)) == [0] * len(it.workers)
+                for worker in it.workers:
+                    worker.start()
+            release()
+            await it.unharmed(undisturbed)
+            events = [recorded.event for recorded in await all_events(it.log)]
+            ended = [event for event in events if isinstance(event, EpisodeAttemptFailed)]
+            assert {event.code for event in ended} == {FailureCode.HANDED_BACK}
+            most = max(event.attempt for event in ended)
+            assert most > allowed
+            tell(
+                f"{len(ended)} attempts handed back, {most} of one episode where {allowed} may fail; the same weights"
+            )
 
 
 async def taken_over(log: EventLog) -> bool:

@@ -27,6 +27,9 @@ DIGEST_BYTES = 16
 STEPS_MAX = 2**32 - 1
 """More are kept as so many."""
 
+ATTEMPTS_MAX = 2**16 - 1
+"""Nobody restarts workers so often during one episode."""
+
 _ENDED, _RAN = 1, 2
 
 
@@ -50,7 +53,9 @@ class Episodes:
         """The beginning of each digest of actions; zeros where an episode was not completed."""
         self._steps = memoryview(bytearray(4 * plan.episodes_planned)).cast("I")
         """Of the completed."""
-        self._attempts: set[tuple[int, int]] = set()
+        self._attempts = memoryview(bytearray(2 * plan.episodes_planned)).cast("H")
+        self._failures = bytearray(plan.episodes_planned)
+        """Those of the attempts that count."""
         self._counts = [[0, 0, 0, 0] for _ in range(len(plan.roster) * len(plan.environments))]
         self.ended = 0
 
@@ -88,15 +93,20 @@ class Episodes:
         return None
 
     def attempt(self, failed: EpisodeAttemptFailed, where: str) -> Difference | None:
-        """Notes an attempt in which we failed; a difference where it is not planned, or was told before."""
+        """Notes an attempt without an outcome; a difference where it is not planned, told twice or one too many."""
         if (unplanned := self._unplanned(failed, where)) is not None:
             return unplanned
-        attempt = (self._slot(failed.key), failed.attempt)
-        if attempt in self._attempts:
-            return Difference(where, f"one event of attempt {failed.attempt} at {failed.key.id}", "a second one")
-        if failed.attempt > self._plan.terms.attempts_max:
-            return Difference(where, f"at most {self._plan.terms.attempts_max} attempts", f"attempt {failed.attempt}")
-        self._attempts.add(attempt)
+        slot, episode, limit = self._slot(failed.key), failed.key.id, self._plan.terms.attempts_max
+        if failed.attempt <= self._attempts[slot]:
+            return Difference(where, f"one event of attempt {failed.attempt} at {episode}", "a second one")
+        if failed.attempt != (following := self._attempts[slot] + 1) or following > ATTEMPTS_MAX:
+            return Difference(where, f"attempt {following} of {episode} to be the next", f"attempt {failed.attempt}")
+        if failed.code.counts and self._failures[slot] == limit:
+            return Difference(
+                where, f"at most {limit} attempts that failed at {episode}", f"attempt {failed.attempt}"
+            )
+        self._attempts[slot] = following
+        self._failures[slot] += failed.code.counts
         return None
 
     def first_missing(self) -> EpisodeKey | None:

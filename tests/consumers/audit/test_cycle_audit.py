@@ -10,6 +10,7 @@ from consumers.audit.cycle.audit import audit_export
 from consumers.audit.cycle.verdicts import Name, NoSuchCycle, NotEnded, Verdict
 from events import subjects
 from events.codec import decode, draft
+from events.episodes import FailureCode
 from events.ids import CycleId, Hotkey
 from events.log import Stored
 from events.signed import KeyAnnounced
@@ -107,6 +108,30 @@ def test_an_attempt_may_be_lost_after_the_last_outcome_that_the_seal_has_seen() 
     with_attempt = cycle_export(PLAN, outcomes_of(PLAN), [facts.attempt_failed()])
     late = [*bodies[:-4], with_attempt[3], *bodies[-4:]]
     assert audit_export(PLAN.cycle, exported(late)).agrees
+
+
+L, H = FailureCode.WORKER_LOST, FailureCode.HANDED_BACK
+
+
+@pytest.mark.parametrize(
+    ("attempts", "found"),
+    [
+        ([(1, L), (2, L), (3, L)], None),
+        ([(1, H), (2, L), (3, H), (4, L), (5, H), (6, L)], None),
+        ([(1, L), (2, L), (3, L), (4, L)], "at most 3 attempts that failed"),
+        ([(1, L), (2, L), (3, L), (4, H), (5, L)], "at most 3 attempts that failed"),
+        ([(1, L), (3, L)], "attempt 2 of"),
+        ([(2, H)], "attempt 1 of"),
+    ],
+)
+def test_attempts_are_told_in_order_and_fail_as_often_as_the_plan_allows(
+    attempts: list[tuple[int, FailureCode]], found: str | None
+) -> None:
+    assert PLAN.terms.attempts_max == 3
+    events = [facts.attempt_failed(attempt=number, code=code) for number, code in attempts]
+    difference = audit_export(PLAN.cycle, exported(cycle_export(PLAN, outcomes_of(PLAN), events))).first_difference
+    assert (difference and difference.name) == (found and Name.PLAN)
+    assert (found or "") in (difference.detail if difference else "")
 
 
 def test_another_cycle_is_not_there() -> None:
