@@ -96,11 +96,12 @@ async def test_two_at_once_and_one_that_wakes_when_all_is_over(
         first, second = (it.gates[name] for name in two)
         await asyncio.gather(*(gate.catch(PLANNING[:1]) for gate in (first, second)))
         await asyncio.gather(first.caught(), second.caught())
-        first.release(around(subjects.seal(CYCLE))[:1])
-        second.release()
+        for gate in (first, second):  # both: who reads of the other's seal sends none
+            gate.release(around(subjects.seal(CYCLE))[:1])
         clock.show(LATER)
-        await first.caught()
+        await asyncio.gather(first.caught(), second.caught())
         async with it.role("scheduler").stalled():
+            second.release()
             assert await it.finished() == undisturbed
         end = await it.log.last_sequence()
         first.release()
