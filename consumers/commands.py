@@ -19,6 +19,7 @@ from consumers.simulation.executor import names_of, processes, run_executor
 from consumers.simulation.loop_watchdog import loop_watchdog
 from consumers.simulation.worker import GRACE_S, WorkerSettings, WorkerStuck, run_worker
 from consumers.verification.options import CommittedCodeOptions
+from events import server_urls
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
 from events.live import Detail
 from events.streams import ACK_WAIT_S, TraceLimits
@@ -111,7 +112,7 @@ def executor(
                     limits,
                     context.obj.home,
                     environment(at, alike, tracing, process),
-                    files=() if log.nats_ca is None else (log.nats_ca.absolute(),),
+                    files=server_urls.parse(url).authorities,
                 )
                 workers = in_containers(chosen, names, metrics=asked)
             else:

@@ -31,6 +31,8 @@ class ServerUrls:
     user: str | None
     password: str | None
     """None: `user`, if there is one, is a token."""
+    authorities: tuple[Path, ...]
+    """Files of those who sign the servers' certificates; none: the system's."""
     tls: ssl.SSLContext | None
     handshake_first: bool
     """A server that speaks before the handshake could be somebody who says that there is no TLS here, and listens."""
@@ -59,6 +61,9 @@ def parse(url: str) -> ServerUrls:
     authorities = {path for part in parts for path in parse_qs(part.query).get(_CA, [])}
     if authorities and not encrypted:
         raise BadLogUrl(f"{_shown(given)}: an authority to trust is of no use without TLS; write tls://host:port")
+    for path in authorities:
+        if not Path(path).is_absolute():  # other processes get this URL, in other directories
+            raise BadLogUrl(f"{_CA}={path}: write the whole path, from / on")
     users = {(part.username, part.password) for part in parts if part.username}
     if len(users) > 1:
         raise BadLogUrl(f"{_shown(given)}: one user with one password for all servers, not {len(users)}")
@@ -67,6 +72,7 @@ def parse(url: str) -> ServerUrls:
         [part._replace(netloc=part.netloc.rpartition("@")[2], query="").geturl() for part in parts],
         unquote(user) if user else None,
         unquote(password) if password else None,
+        tuple(map(Path, sorted(authorities))),
         _context(authorities) if encrypted else None,
         "tls" in schemes,
     )

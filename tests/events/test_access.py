@@ -119,6 +119,12 @@ def test_every_server_of_a_cluster_gets_the_authority(tmp_path: Path) -> None:
     urls = parse(trusting("tls://u:p@a:4222, tls://u:p@b:4222", tmp_path / "ca.pem"))
     assert urls.urls == ["tls://a:4222", "tls://b:4222"]
     assert (urls.user, urls.password) == ("u", "p")
+    assert urls.authorities == (tmp_path / "ca.pem",)
+
+
+def test_an_authority_is_named_from_the_root_on() -> None:
+    with pytest.raises(BadLogUrl, match=r"ca_file=ca\.pem: write the whole path"):
+        parse("tls://a:4222?ca_file=ca.pem")
 
 
 @pytest.mark.parametrize(
