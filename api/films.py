@@ -1,7 +1,7 @@
 """Films and sheets of episodes, drawn by a child process: the API itself knows no simulator.
 
 `kinitro episode render` does it, as anybody could at home, from the log and the recording. Drawing costs a core for
-seconds or, where there is no GPU, a minute or two, so one is drawn at a time, a few may wait, and what was drawn is
+seconds or, where there is no GPU, half a minute, so one is drawn at a time, a few may wait, and what was drawn is
 kept while there is room.
 """
 
@@ -25,7 +25,7 @@ from api.stream.ends import Stopping
 PROGRAM = Path(__file__).resolve().parents[1] / "kinitro.py"
 WAITING_MAX = 4
 DRAWN_WITHIN_S = 600.0
-"""Without a GPU a picture takes 0.2 s, and an episode has up to 500, on a machine that may have other work."""
+"""Without a GPU a picture takes 0.2 s, and a film has up to 170, on a machine that may have other work."""
 KEPT_BYTES_MAX = 128 << 20
 ENDED_WITHIN_S = 5.0
 

@@ -76,7 +76,7 @@ class _Chosen(Renderer):
 
 
 def _sink(path: Path, environment: Environment, steps: int) -> Sink:
-    return Film(path, _fps(environment)) if path.suffix.lower() == ".mp4" else Sheet(path, steps)
+    return Film(path, steps, _fps(environment)) if path.suffix.lower() == ".mp4" else Sheet(path, steps)
 
 
 def _fps(environment: Environment) -> float:
