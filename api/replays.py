@@ -18,7 +18,8 @@ from events.connection import Connection, NoAnswer, Refused
 from events.ids import Hotkey
 from events.log import Draft
 from events.permissions import REQUESTS
-from events.streams import EVENTS, STREAM_EXISTS, STREAM_NOT_FOUND
+from events.stream_settings import EVENTS
+from events.streams import STREAM_EXISTS, STREAM_NOT_FOUND
 
 KEPT_S: Final = 120
 """A nonce is good for 12 s by one clock; this bears two API machines whose clocks are a minute and a half apart."""

@@ -23,7 +23,8 @@ from events.envelope import RecordedEvent
 from events.event import Event
 from events.jetstream import JetStreamLog
 from events.log import EventLog, LogUnavailable
-from events.streams import ACK_WAIT_S, EVENTS, ensure_streams
+from events.stream_settings import ACK_WAIT_S, EVENTS
+from events.streams import ensure_streams
 
 RETRY_S = 1.0
 GRACE_S = 30.0

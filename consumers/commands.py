@@ -22,7 +22,7 @@ from consumers.verification.options import CommittedCodeOptions
 from events import server_urls
 from events.cli import LogOptions, ProcessOptions, environment, open_log, options, run
 from events.live import Detail
-from events.streams import ACK_WAIT_S, TraceLimits
+from events.stream_settings import ACK_WAIT_S, TraceLimits
 from events.verification_options import VerificationOptions
 from events.watching_options import MetricsOptions, TracingOptions
 from sim.runtime.surroundings import ensure_process_environment

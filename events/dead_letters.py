@@ -20,7 +20,8 @@ from events import frames, lookup, subjects
 from events.connection import Connection, NatsError, NoAnswer, Refused
 from events.for_people import ForPeople
 from events.log import Stored
-from events.streams import DEAD_LETTERS, STREAM_NOT_FOUND
+from events.stream_settings import DEAD_LETTERS
+from events.streams import STREAM_NOT_FOUND
 
 T = TypeVar("T")
 

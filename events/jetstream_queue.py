@@ -19,7 +19,7 @@ from events.log import BATCH_MAX, Draft
 from events.patience import Patience
 from events.queue import QueueFull, QueueUnavailable
 from events.queue_overview import Overview, overview_of
-from events.streams import TASKS, VERIFIERS, WORKERS
+from events.stream_settings import TASKS, VERIFIERS, WORKERS
 from events.tasks import Task
 
 PATIENCE_S = 30.0

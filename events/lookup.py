@@ -14,7 +14,8 @@ from events.connection import Connection, Forbidden, NoAnswer, Refused
 from events.frames import ID_HEADER
 from events.log import AccessDenied, LogError, LogUnavailable, Stored, StreamMismatch
 from events.patience import Patience
-from events.streams import EVENTS, LOG_ID, STREAM_NOT_FOUND
+from events.stream_settings import EVENTS, LOG_ID
+from events.streams import STREAM_NOT_FOUND
 
 T = TypeVar("T")
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from events import live, subjects
 from events.denials import API, LOCAL_API
 from events.jetstream import UNAPPENDED
-from events.streams import DEAD_LETTERS, EVENTS, TASKS, TRACES, VERIFIERS, WORKERS
+from events.stream_settings import DEAD_LETTERS, EVENTS, TASKS, TRACES, VERIFIERS, WORKERS
 
 OPERATOR = "operator"
 HOME = "KINITRO"

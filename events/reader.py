@@ -32,7 +32,7 @@ from events.connection import Connection, NatsError, NoAnswer, Refused
 from events.continuity import CATCH_UP_S, Continuity
 from events.log import Filter, LogDamaged, LogError, LogUnavailable, Stored
 from events.patience import Patience
-from events.streams import EVENTS
+from events.stream_settings import EVENTS
 
 logger = structlog.get_logger(__name__)
 

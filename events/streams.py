@@ -1,16 +1,7 @@
-"""The streams and the durables of workers and verifiers: how they are configured, and the check that they still are.
+"""That the streams and durables are there, and as `events/stream_settings.py` has them; asked at every start.
 
-| stream                 | holds                     | kept                                                    |
-|------------------------|---------------------------|---------------------------------------------------------|
-| `KINITRO_EVENTS`       | the log                   | for ever: no deletes, no purges, no limits              |
-| `KINITRO_TASKS`        | episodes to be run, and   | until somebody has acknowledged; one task per episode   |
-|                        | miners to be checked      | and check                                               |
-| `KINITRO_DEAD_LETTERS` | tasks that nobody here    | for a month, and 10,000 of them at most; the newest of  |
-|                        | could take                | each task                                               |
-| `KINITRO_TRACES`       | recordings of episodes    | for some days, and no more than some bytes              |
-
-What is not listed here is left to the server; what is listed is compared with what the server does, at every start.
-The limits of `KINITRO_TRACES` alone are corrected instead: workers bring them, and the last that started is right.
+The limits of `KINITRO_TRACES` alone are corrected where they differ: workers bring them, and the last that started is
+right.
 """
 
 from __future__ import annotations
@@ -18,191 +9,36 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from events import subjects
 from events.connection import Connection, Forbidden, NoAnswer, Refused
 from events.log import AccessDenied, LogUnavailable, StreamMismatch
 from events.patience import Patience
-
-EVENTS = "KINITRO_EVENTS"
-TASKS = "KINITRO_TASKS"
-TRACES = "KINITRO_TRACES"
-DEAD_LETTERS = "KINITRO_DEAD_LETTERS"
-WORKERS = "workers"
-"""The durable consumer of `TASKS` that all workers share: it has the episodes."""
-VERIFIERS = "verifiers"
-"""And the one of the verifiers, which has the checks."""
-
-LOG_ID = "kinitro.log_id"
-"""Metadata of `EVENTS`: a random id, given when the log is created, that survives backup and restore."""
-
-ACK_WAIT_S = 10.0
-"""How long a worker may be silent before its task goes to another one. It says `in_progress` well within it."""
-
-TASKS_MAX = 2_000_000
-"""256 miners x 50 environments x 50 episodes three times over."""
-
-TASK_BYTES_MAX = 65_536
-LETTERS_MAX = 10_000
-"""15 MB, at 1,500 bytes each. No limit in bytes: the server wants those free, and else there was no such stream."""
-LETTER_BYTES_MAX = 2 * TASK_BYTES_MAX
-"""A task in base64, and what is told about it."""
-LETTER_AGE_DAYS = 30
-TRACE_BYTES_MAX = 1_000_000
-"""Of one recording: an episode of 500 steps has about 12,000 bytes. Any server takes this much in one message."""
+from events.stream_settings import (
+    ACK_WAIT_S,
+    LOG_ID,
+    TASKS,
+    TRACES,
+    TRACES_KEPT,
+    Settings,
+    TraceLimits,
+    dead_letters_settings,
+    events_settings,
+    tasks_settings,
+    traces_settings,
+    verifiers_settings,
+    workers_settings,
+)
 
 STREAM_NOT_FOUND = 10_059
 STREAM_EXISTS = 10_058
 NO_ROOM = 10_047
 """The server keeps free what a stream may come to hold, and has no more of it."""
 
-Settings = Mapping[str, Any]
-
-_NEVER_LOSES: Settings = {
-    "max_msgs": -1,
-    "max_bytes": -1,
-    "max_age": 0,
-    "max_msgs_per_subject": -1,
-    "max_msg_size": -1,
-    "deny_delete": True,
-    "deny_purge": True,
-    "allow_rollup_hdrs": False,
-    "allow_msg_ttl": False,
-}
-
-_NOTHING_ELSE: Settings = {
-    "no_ack": False,
-    "sealed": False,
-    "persist_mode": None,
-    "mirror": None,
-    "sources": None,
-    "republish": None,
-    "subject_transform": None,
-}
-
 _UNCHANGEABLE = {"retention", "storage", "persist_mode", "mirror", "sealed"}
 """Settings that the server does not let anybody edit into what we expect."""
-
-
 _LIMITS = ("max_age", "max_bytes")
-
-
-def events_settings(replicas: int) -> Settings:
-    """`KINITRO_EVENTS`. Writers expect an empty subject: the window for duplicates has nothing to do."""
-    return {
-        "name": EVENTS,
-        "subjects": ["evt.>"],
-        "retention": "limits",
-        "storage": "file",
-        "num_replicas": replicas,
-        "discard": "new",
-        "duplicate_window": _ns(1.0),
-        "allow_atomic": True,
-        "allow_direct": True,
-        **_NEVER_LOSES,
-        **_NOTHING_ELSE,
-    }
-
-
-def tasks_settings(replicas: int) -> Settings:
-    """`KINITRO_TASKS`. A second task at a subject is refused, so that queueing again is harmless.
-
-    Written to disk as carefully as the log: nobody looks whether tasks that were queued have been lost.
-    """
-    return {
-        "name": TASKS,
-        "subjects": ["task.>"],
-        "retention": "workqueue",
-        "storage": "file",
-        "num_replicas": replicas,
-        "discard": "new",
-        "discard_new_per_subject": True,
-        "max_msgs_per_subject": 1,
-        "max_msgs": TASKS_MAX,
-        "max_bytes": -1,
-        "max_age": 0,
-        "max_msg_size": TASK_BYTES_MAX,
-        "duplicate_window": _ns(1.0),
-        "allow_atomic": True,
-        **_NOTHING_ELSE,
-    }
-
-
-def dead_letters_settings(replicas: int) -> Settings:
-    """`KINITRO_DEAD_LETTERS`. A task that dies twice is one letter; the oldest make room for new ones."""
-    return {
-        "name": DEAD_LETTERS,
-        "subjects": ["dead.>"],
-        "retention": "limits",
-        "storage": "file",
-        "num_replicas": replicas,
-        "discard": "old",
-        "max_msgs_per_subject": 1,
-        "max_msgs": LETTERS_MAX,
-        "max_bytes": -1,
-        "max_age": _ns(LETTER_AGE_DAYS * 86_400),
-        "max_msg_size": LETTER_BYTES_MAX,
-        "duplicate_window": _ns(1.0),
-        **_NOTHING_ELSE,
-    }
-
-
-@dataclass(frozen=True)
-class TraceLimits:
-    """How long recordings are kept, and how many bytes of them: the oldest make room for new ones."""
-
-    age_hours: float = 72.0
-    bytes_max: int = 2 * 1024**3
-    """The default holds 200,000 episodes of 500 steps. The server wants this much of its disk free from the start."""
-
-
-TRACES_KEPT = TraceLimits()
-"""Unless an operator wants it otherwise."""
-
-
-def traces_settings(replicas: int, limits: TraceLimits) -> Settings:
-    """`KINITRO_TRACES`. A recording written twice is the same recording, so the second may replace the first."""
-    return {
-        "name": TRACES,
-        "subjects": ["trace.>"],
-        "retention": "limits",
-        "storage": "file",
-        "num_replicas": replicas,
-        "discard": "old",
-        "max_msgs_per_subject": 1,
-        "max_msgs": -1,
-        "max_bytes": limits.bytes_max,
-        "max_age": _ns(limits.age_hours * 3600),
-        "max_msg_size": TRACE_BYTES_MAX,
-        "duplicate_window": _ns(1.0),
-        **_NOTHING_ELSE,
-    }
-
-
-def workers_settings(ack_wait_s: float) -> Settings:
-    """The durable of the workers. Deliveries are unlimited: attempts are counted in events, which survive a crash."""
-    return _durable(WORKERS, subjects.EPISODE_TASKS, ack_wait_s)
-
-
-def verifiers_settings(ack_wait_s: float) -> Settings:
-    """The durable of the verifiers; as that of the workers."""
-    return _durable(VERIFIERS, subjects.CHECK_TASKS, ack_wait_s)
-
-
-def _durable(name: str, subject: str, ack_wait_s: float) -> Settings:
-    return {
-        "durable_name": name,
-        "ack_policy": "explicit",
-        "ack_wait": _ns(ack_wait_s),
-        "deliver_policy": "all",
-        "replay_policy": "instant",
-        "filter_subject": subject,
-        "max_deliver": -1,
-        "max_ack_pending": 50_000,
-    }
 
 
 async def ensure_streams(
@@ -356,7 +192,3 @@ def _remedy(name: str, key: str, wanted: Any, given: Any) -> str:
     if key in _UNCHANGEABLE or key == "metadata":
         return "this cannot be edited: use another server or account for it"
     return f"correct it: nats stream edit {name}"
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1_000_000_000)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from events import frames, lookup, subjects
 from events.connection import Connection, NatsError, NoAnswer, Refused
-from events.streams import STREAM_NOT_FOUND, TRACE_BYTES_MAX, TRACES
+from events.stream_settings import TRACE_BYTES_MAX, TRACES
+from events.streams import STREAM_NOT_FOUND
 from events.subjects import OfEpisode
 
 KEEP_PATIENCE_S = 15.0

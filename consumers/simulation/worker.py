@@ -21,7 +21,8 @@ from events.connection import connect
 from events.dead_letters import DeadLetters
 from events.jetstream import JetStreamLog
 from events.live import Detail
-from events.streams import ACK_WAIT_S, TASKS, TRACES_KEPT, TraceLimits, ensure_streams, workers_settings
+from events.stream_settings import ACK_WAIT_S, TASKS, TRACES_KEPT, TraceLimits, workers_settings
+from events.streams import ensure_streams
 from events.traces import TraceStore
 
 GRACE_S = 30.0

@@ -16,7 +16,7 @@ from consumers.simulation.worker import WorkerStuck
 from consumers.verification.options import CACHE, CommittedCodeOptions
 from consumers.verification.verifier import VerifierSettings, run_verifier
 from events.cli import LogOptions, ProcessOptions, options, run
-from events.streams import ACK_WAIT_S
+from events.stream_settings import ACK_WAIT_S
 from events.verification_options import VerificationOptions
 from sim.runtime.surroundings import ensure_process_environment
 

@@ -27,7 +27,8 @@ from events.cli import until
 from events.connection import connect
 from events.dead_letters import DeadLetters
 from events.jetstream import JetStreamLog
-from events.streams import ACK_WAIT_S, TASKS, ensure_streams, verifiers_settings
+from events.stream_settings import ACK_WAIT_S, TASKS, verifiers_settings
+from events.streams import ensure_streams
 from events.traces import TraceStore
 from sim.runtime.docker import ENGINE
 

@@ -35,7 +35,8 @@ from events.connection import connect
 from events.cycles import CycleAbandoned, CycleSealed
 from events.discovery import DiscoveryDegraded, DiscoveryRestored
 from events.envelope import Clock, utc_now
-from events.streams import ACK_WAIT_S, EVENTS, ensure_streams
+from events.stream_settings import ACK_WAIT_S, EVENTS
+from events.streams import ensure_streams
 from events.verification import VerificationFailed
 from events.weights import WeightsComputed, WeightsWithheld
 

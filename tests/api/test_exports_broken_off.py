@@ -19,7 +19,8 @@ from api.sources import EXPORTS_MAX
 from events.connection import Connection, connect
 from events.export_api import ApiTrouble, fetch_log
 from events.jetstream import JetStreamLog
-from events.streams import EVENTS, ensure_streams
+from events.stream_settings import EVENTS
+from events.streams import ensure_streams
 from tests.controls.cycles import large_cycle
 from tests.eventually import eventually
 from tests.fixtures.http import NOWHERE, Api, patient_settings, serving

@@ -13,7 +13,8 @@ from events.connection import Connection
 from events.episodes import EpisodeCompleted
 from events.event import Event
 from events.ids import EpisodeKey
-from events.streams import TRACES_KEPT, ensure_streams
+from events.stream_settings import TRACES_KEPT
+from events.streams import ensure_streams
 from events.traces import TraceStore
 from tests.controls import facts
 from tests.fixtures.http import Api, Written

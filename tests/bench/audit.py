@@ -28,7 +28,8 @@ from events.cycles import CyclePlanned
 from events.ids import Uid
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
-from events.streams import TRACES_KEPT, ensure_streams
+from events.stream_settings import TRACES_KEPT
+from events.streams import ensure_streams
 from events.traces import TraceStore
 from events.variation import STANDARD
 from sim.experts import PolicyKind

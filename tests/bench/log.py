@@ -30,7 +30,8 @@ from events.event import Event
 from events.ids import CycleId, EpisodeKey, Uid
 from events.jetstream import JetStreamLog
 from events.log import Draft
-from events.streams import EVENTS, ensure_streams
+from events.stream_settings import EVENTS
+from events.streams import ensure_streams
 from tests.controls import facts
 from tests.fixtures.nats import NatsProcess
 

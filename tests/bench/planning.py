@@ -45,7 +45,8 @@ from events.ids import CycleId, EpisodeKey
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import BATCH_MAX, Conflict, Draft
-from events.streams import TASKS, VERIFIERS, WORKERS, ensure_streams
+from events.stream_settings import TASKS, VERIFIERS, WORKERS
+from events.streams import ensure_streams
 from events.tasks import EpisodeTask
 from producers.blocks import ClockBlocks
 from producers.cycles.conductor import conduct

@@ -17,7 +17,8 @@ from events.envelope import RecordedEvent
 from events.event import Event
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
-from events.streams import TASKS, WORKERS, ensure_streams
+from events.stream_settings import TASKS, WORKERS
+from events.streams import ensure_streams
 from tests.eventually import eventually
 from tests.fixtures.nats import NatsProcess
 

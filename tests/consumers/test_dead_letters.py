@@ -15,7 +15,7 @@ from consumers.work import Answer, Burial, Drop
 from events import frames, subjects
 from events.dead_letters import DeadLetters, Filed
 from events.episodes import EpisodeCompleted
-from events.streams import DEAD_LETTERS
+from events.stream_settings import DEAD_LETTERS
 from events.tasks import EpisodeTask
 from tests.consumers.conftest import ROOT, Bus
 from tests.consumers.test_intake import intake_of

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from consumers.intake import PAUSE_MAX_S, SILENT_MAX, Handle, Intake, broker_for, longest_pause_s, started
 from consumers.work import Answer, Done, Drop, LetGo, RetryAfter
 from events.log import LogUnavailable
-from events.streams import TASKS, ensure_streams, workers_settings
+from events.stream_settings import TASKS, workers_settings
+from events.streams import ensure_streams
 from tests.consumers.conftest import LEASE_S, LONG_LEASE_S, Bus
 from tests.controls.tasks import task
 from tests.eventually import eventually

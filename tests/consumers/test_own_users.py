@@ -21,7 +21,8 @@ from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import AccessDenied, Draft
 from events.permissions import OPERATOR
-from events.streams import ACK_WAIT_S, TASKS, VERIFIERS, WORKERS, create_traces, ensure_streams, verifiers_settings
+from events.stream_settings import ACK_WAIT_S, TASKS, VERIFIERS, WORKERS, verifiers_settings
+from events.streams import create_traces, ensure_streams
 from events.tasks import EpisodeTask
 from events.traces import TraceStore
 from tests.controls.tasks import task

@@ -21,7 +21,7 @@ from events.log import Draft, EventLog
 from events.memory import MemoryLog
 from events.rule_changes import ShadowScored
 from events.rules import ScoringRules
-from events.streams import EVENTS
+from events.stream_settings import EVENTS
 from events.weights import WeightsComputed, WeightsWithheld, WithheldReason
 from tests.consumers.conftest import Bus
 from tests.controls import facts

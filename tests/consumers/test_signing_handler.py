@@ -31,7 +31,7 @@ from events.statements import (
     sign,
     weights_statement,
 )
-from events.streams import EVENTS
+from events.stream_settings import EVENTS
 from events.weights import WeightsComputed
 from tests.consumers.conftest import Bus
 from tests.controls import facts

@@ -18,7 +18,7 @@ from events.connection import Refused
 from events.envelope import begin
 from events.episodes import EpisodeAttemptFailed, EpisodeCompleted, FailureCode
 from events.event import Event
-from events.streams import TASKS, TRACES, WORKERS
+from events.stream_settings import TASKS, TRACES, WORKERS
 from events.tasks import EpisodeTask
 from events.traces import TraceStore
 from sim.record import decode_record

@@ -13,7 +13,7 @@ from events.event import Event
 from events.ids import CycleId, Uid
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
-from events.streams import LETTER_BYTES_MAX, TASK_BYTES_MAX
+from events.stream_settings import LETTER_BYTES_MAX, TASK_BYTES_MAX
 from events.task_retry import Retried, retry
 from tests.controls import facts
 from tests.controls.tasks import task

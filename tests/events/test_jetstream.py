@@ -10,7 +10,7 @@ from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import EventLog
 from events.queue import QueueFull, TaskQueue
-from events.streams import EVENTS, TASKS
+from events.stream_settings import EVENTS, TASKS
 from tests.contracts.event_log import EventLogContract, drafts
 from tests.contracts.task_queue import TaskQueueContract, tasks
 from tests.eventually import eventually

@@ -17,7 +17,8 @@ from events.jetstream import PATIENCE_S, JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import Draft, EventLog, LogDamaged, LogError, LogUnavailable, Stored
 from events.server import find_binary
-from events.streams import EVENTS, ensure_streams
+from events.stream_settings import EVENTS
+from events.streams import ensure_streams
 from tests.contracts.event_log import a_draft, drafts, everything
 from tests.contracts.task_queue import tasks
 from tests.eventually import eventually

@@ -17,7 +17,8 @@ from events.jetstream_queue import JetStreamQueue
 from events.log import AccessDenied, Draft
 from events.permissions import OPERATOR, ROLES, Rights
 from events.queue import QueueUnavailable
-from events.streams import TRACES_KEPT, create_traces, ensure_streams
+from events.stream_settings import TRACES_KEPT
+from events.streams import create_traces, ensure_streams
 from tests.controls.tasks import task
 from tests.eventually import eventually
 from tests.fixtures.guarded import GuardedNats, guarded

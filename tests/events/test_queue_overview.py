@@ -9,7 +9,7 @@ from events.connection import Connection
 from events.ids import CycleId, Uid
 from events.jetstream_queue import JetStreamQueue
 from events.queue_overview import overview_of
-from events.streams import TASKS, VERIFIERS, WORKERS
+from events.stream_settings import TASKS, VERIFIERS, WORKERS
 from events.subjects import check
 from tests.controls import facts
 from tests.controls.tasks import task

@@ -9,7 +9,8 @@ from events.connection import Connection, connect
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.log import StreamMismatch
-from events.streams import EVENTS, TASKS, WORKERS, differences, ensure_streams, events_settings
+from events.stream_settings import EVENTS, TASKS, WORKERS, events_settings
+from events.streams import differences, ensure_streams
 from tests.contracts.task_queue import tasks
 from tests.fixtures.nats import NatsProcess, delete_streams
 

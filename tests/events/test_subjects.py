@@ -9,7 +9,7 @@ from events.codec import TYPES
 from events.event import Event
 from events.ids import CycleId, Hotkey
 from events.memory import matches
-from events.streams import events_settings, tasks_settings
+from events.stream_settings import events_settings, tasks_settings
 from tests.controls import facts
 
 NATS_SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")

@@ -7,7 +7,8 @@ import pytest
 from events import subjects
 from events.connection import Connection
 from events.log import StreamMismatch
-from events.streams import TRACE_BYTES_MAX, TRACES, TraceLimits, ensure_streams
+from events.stream_settings import TRACE_BYTES_MAX, TRACES, TraceLimits
+from events.streams import ensure_streams
 from events.traces import TraceNotKept, TraceStore
 from tests.controls import facts
 from tests.eventually import eventually

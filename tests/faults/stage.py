@@ -24,7 +24,8 @@ from events import subjects
 from events.cli import LogOptions, environment
 from events.connection import connect
 from events.jetstream import JetStreamLog
-from events.streams import TRACES_KEPT, TraceLimits, ensure_streams
+from events.stream_settings import TRACES_KEPT, TraceLimits
+from events.streams import ensure_streams
 from projectors.commands import DatabaseOptions
 from projectors.database import create_database
 from projectors.topics import PROJECTIONS

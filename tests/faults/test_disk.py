@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from events import subjects
-from events.streams import TraceLimits
+from events.stream_settings import TraceLimits
 from tests.eventually import eventually
 from tests.faults.conftest import Tell
 from tests.faults.stage import SLOTS, Stage, stage

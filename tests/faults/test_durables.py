@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from events.connection import Refused, connect
-from events.streams import EVENTS, TASKS, WORKERS
+from events.stream_settings import EVENTS, TASKS, WORKERS
 from tests.eventually import eventually
 from tests.faults.conftest import Tell
 from tests.faults.stage import SLOTS, stage

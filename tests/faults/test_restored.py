@@ -11,7 +11,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from events.streams import EVENTS
+from events.stream_settings import EVENTS
 from tests.eventually import eventually
 from tests.faults.conftest import Tell
 from tests.faults.stage import Stage, stage

@@ -28,7 +28,7 @@ from events.queue import TaskQueue
 from events.rules import ScoringRules
 from events.sealed import EndpointKey
 from events.seeds import cycle_secret
-from events.streams import TASKS
+from events.stream_settings import TASKS
 from events.tasks import CheckTask, EpisodeTask, Task
 from events.verification import VerificationOutcome
 from producers.blocks import ClockBlocks

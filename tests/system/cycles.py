@@ -27,7 +27,8 @@ from events.ids import CycleId, EpisodeKey
 from events.jetstream import JetStreamLog
 from events.log import EventLog
 from events.server import EmbeddedNats
-from events.streams import TASKS, WORKERS, ensure_streams
+from events.stream_settings import TASKS, WORKERS
+from events.streams import ensure_streams
 from events.verification_options import VerificationOptions
 from events.weights import WeightsComputed
 from producers.blocks import BLOCK_TIME_S, ClockBlocks

@@ -16,7 +16,7 @@ from consumers.audit.sources import LogSource
 from events import subjects
 from events.connection import Connection
 from events.ids import EpisodeKey
-from events.streams import TRACES
+from events.stream_settings import TRACES
 from events.variation import NO_VARIATION
 from sim.record import Record, decode_record, encode_record
 from sim.trace import action_digest, encode_trace

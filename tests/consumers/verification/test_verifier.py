@@ -32,7 +32,8 @@ from events.connection import connect
 from events.cycles import EpisodeTerms
 from events.event import Event
 from events.ids import EpisodeKey, Uid
-from events.streams import TASKS, TRACES_KEPT, VERIFIERS, ensure_streams
+from events.stream_settings import TASKS, TRACES_KEPT, VERIFIERS
+from events.streams import ensure_streams
 from events.tasks import CheckTask, ProbeTask
 from events.traces import TraceStore
 from events.verification import (

@@ -19,7 +19,7 @@ from events.codec import draft
 from events.envelope import begin
 from events.event import Event
 from events.log import Draft
-from events.streams import EVENTS
+from events.stream_settings import EVENTS
 from tests.consumers.conftest import Bus
 from tests.controls import facts
 from tests.eventually import eventually
