@@ -18,7 +18,7 @@ from api.together.home import Home
 from events.cli import FAILED, INTERRUPTED
 from events.for_people import ForPeople
 from events.mounting import Mounted, mount
-from sim.runtime.processes import REFUSED
+from sim.runtime.children import REFUSED
 
 NOT_OURS_TO_MEND = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 """A disk that is full, a directory that is not writable: the operator's, wherever it shows."""

@@ -20,7 +20,7 @@ from events.watching_options import MetricsOptions, TracingOptions
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
 from projectors.commands import DatabaseOptions
-from sim.runtime.processes import Supervisor
+from sim.runtime.supervisor import Supervisor
 
 ON_METRICS_PORTS = ("projector", "executor", "scheduler")
 

@@ -23,8 +23,9 @@ from events.verification_options import VerificationOptions
 from producers.cycles.results import signed
 from producers.options import CycleOptions, NetworkOptions
 from producers.scoring_options import ScoringOptions
+from sim.runtime.children import Restart
 from sim.runtime.embedded import is_running
-from sim.runtime.processes import Restart, Supervisor
+from sim.runtime.supervisor import Supervisor
 
 
 @options

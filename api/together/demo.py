@@ -26,7 +26,7 @@ from events.verification_options import VerificationOptions
 from producers.options import CycleOptions, NetworkOptions
 from projectors.commands import DatabaseOptions
 from sim.experts import PolicyKind
-from sim.runtime.processes import Supervisor
+from sim.runtime.supervisor import Supervisor
 from sim.versions import versions
 
 READY_S = 60.0

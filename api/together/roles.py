@@ -20,7 +20,7 @@ from producers.scoring_options import ScoringOptions
 from projectors.commands import DatabaseOptions
 from projectors.database import check_answers
 from sim.cameras import find_profile
-from sim.runtime.processes import Child
+from sim.runtime.children import Child
 from sim.suite import find
 from sim.versions import versions
 

@@ -23,12 +23,12 @@ from consumers.simulation.executor import DRAIN_S, Workers
 from consumers.simulation.worker_metrics import ANSWER_S
 from events.cli import Misused
 from sim.runtime import sources
+from sim.runtime.children import Child
 from sim.runtime.container_configuration import SCRATCH, SHARED, Place, Probe, Wanted
 from sim.runtime.container_limits import ContainerLimits
 from sim.runtime.containers import Containers, containers_of
 from sim.runtime.docker import TROUBLES, EngineUnusable, answering, engine_at, image_at, told
 from sim.runtime.locks import tried
-from sim.runtime.processes import Child
 from sim.versions import PROCESS_ENVIRONMENT
 
 USER = 10001

@@ -16,7 +16,8 @@ from consumers.simulation.worker_metrics import WorkersMetrics
 from events.metrics import new_registry
 from events.metrics_server import serving_metrics
 from events.watching_options import MetricsOptions
-from sim.runtime.processes import Child, Supervisor
+from sim.runtime.children import Child
+from sim.runtime.supervisor import Supervisor
 from sim.versions import PROCESS_ENVIRONMENT
 
 DRAIN_S = 45.0

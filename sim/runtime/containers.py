@@ -21,10 +21,10 @@ from aiodocker import Docker
 from aiodocker.containers import DockerContainer
 from aiodocker.exceptions import DockerError
 
+from sim.runtime.children import Child, Launched, LaunchFailed
 from sim.runtime.container_configuration import OWNER, Found, Place, Wanted, adoptable, configuration, name_of
 from sim.runtime.container_log import Lines
 from sim.runtime.docker import CONFLICT, NOT_FOUND, TROUBLES, engine_at, remove, told
-from sim.runtime.processes import Child, Launched, LaunchFailed
 
 LOOK_S = 5.0
 """How often a running container is looked at for its health."""

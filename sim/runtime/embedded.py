@@ -15,7 +15,8 @@ from typing import Protocol, Self
 
 import structlog
 
-from sim.runtime.processes import Child, Supervisor
+from sim.runtime.children import Child
+from sim.runtime.supervisor import Supervisor
 
 JOIN_S = 30.0
 """How long another process may take to bring its server up, or down."""

@@ -1,129 +1,22 @@
-"""Children under one supervisor: restarted when they die, stopped in order, never left behind.
-
-A child is a process, unless it says how else it is launched (`containers`).
-
-The life of a child:
-
-    start ──> running ──> ended(0) and restart is ON_FAILURE ──> done
-                │  ▲
-                │  └── back-off <── ended(any other way)
-                └── stop: signal, grace, SIGKILL
-
-An exit status of 2 soon after the first start means that the child cannot run like this (a wrong option, a port in
-use), 126 or 127 that there is no such program: it is not tried again, and `Supervisor.failed` gives the reason. Later
-it may mean that a server is away.
-"""
+"""A child that is a process of this machine: it dies with its parent, whatever the parent dies of."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import ctypes
-import enum
 import functools
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
 
-import structlog
-
-from events.for_people import ForPeople
-
-REFUSED = 2
-"""The exit status of a command that was given something it cannot work with."""
-NOT_EXECUTABLE = (126, 127)
-"""What launchers, shells and init processes say of a program that is not there."""
-
-BACKOFF_FIRST_S = 0.2
-BACKOFF_MAX_S = 30.0
-BACKOFF_DOUBLINGS = 8
-"""Of the first until the longest: without a bound, a number that no float holds after a night of deaths."""
-STABLE_AFTER_S = 20.0
-"""A child that ran this long starts again without the back-off of its earlier deaths."""
+from sim.runtime.children import Child, Launched, LaunchFailed
 
 LOG_BYTES_MAX = 10 * 2**20
 _PR_SET_PDEATHSIG = 1
-
-T = TypeVar("T")
-
-log = structlog.get_logger(__name__)
-
-
-class ChildRefused(ForPeople):
-    """A child ended with status 2; its own output says why."""
-
-
-class ChildNotReady(ForPeople):
-    """A child did not become usable in time."""
-
-
-class LaunchFailed(ForPeople):
-    """A child could not be started. At its first start nothing is tried again; later it counts as a death."""
-
-
-class Launched(Protocol):
-    """One run of a child, from its start to its end."""
-
-    @property
-    def pid(self) -> int | None:
-        """None once it has ended, and where it has none that would mean anything here."""
-        ...
-
-    @property
-    def last_words(self) -> str:
-        """What it said last, where nobody else has heard it; for the message of a refusal."""
-        ...
-
-    async def wait(self) -> int:
-        """Its exit status, when it has ended."""
-        ...
-
-    async def stop(self, number: signal.Signals, grace_s: float) -> bool:
-        """Returns when it has ended: by the signal, or after the grace by force (False)."""
-        ...
-
-
-class Restart(enum.Enum):
-    """What to do when a child ends by itself."""
-
-    ALWAYS = enum.auto()
-    ON_FAILURE = enum.auto()
-    """Status 0 means that its work is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """How to run one child process."""
-
-    name: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str] | None = None
-    """Its whole environment; None for ours."""
-    ready: Callable[[], Awaitable[None]] | None = None
-    """Returns once the child can be used; has a time-out of its own."""
-    restart: Restart = Restart.ALWAYS
-    stop_signal: signal.Signals = signal.SIGTERM
-    stop_grace_s: float = 15.0
-    death_signal: signal.Signals | None = None
-    """What the kernel sends it when we die, however we die; None for `stop_signal`. SIGKILL suits whoever can take it
-    at any moment: a clean end might wait for a server that died with us, and nobody would put an end to the wait."""
-    output: Path | None = None
-    """File that gets what it prints; None for where ours goes."""
-    launch: Callable[[Child], Awaitable[Launched]] | None = None
-    """Starts it, or raises `LaunchFailed`; None for a process."""
-
-
-def backoff_s(deaths: int) -> float:
-    """Seconds to wait after so many deaths in a row (1, 2, ...), before jitter: doubling, bounded."""
-    return min(BACKOFF_FIRST_S * 2.0 ** min(deaths - 1, BACKOFF_DOUBLINGS), BACKOFF_MAX_S)
 
 
 def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
@@ -133,164 +26,6 @@ def die_with_parent(death_signal: signal.Signals = signal.SIGTERM) -> None:
     """
     if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(death_signal)) != 0:
         raise OSError("prctl(PR_SET_PDEATHSIG) was refused")
-
-
-class Supervisor:
-    """Runs children until it is closed: `async with Supervisor() as supervisor: await supervisor.start(child)`."""
-
-    def __init__(self) -> None:
-        self._running: dict[str, _Running] = {}
-        self.failed: asyncio.Future[ChildRefused] = asyncio.get_running_loop().create_future()
-        """Done when a child cannot be run at all, or what keeps one running has failed itself."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def start(self, child: Child) -> None:
-        """Starts a child and waits until it is ready.
-
-        Raises:
-            ChildRefused: it, or another child, cannot be run at all.
-            ChildNotReady: its readiness check timed out.
-        """
-        if child.name in self._running:
-            raise ValueError(f"a child named {child.name!r} is running already; give this one another name")
-        running = self._running[child.name] = _Running(child, self.failed)
-        await running.first_started.wait()
-        if self.failed.done():
-            raise self.failed.result()
-        if child.ready is None:
-            return
-        try:
-            await self.before_refusal(child.ready())
-        except TimeoutError as error:
-            raise ChildNotReady(f"{child.name} was not ready in time: {error}{_where(child)}") from error
-
-    def pid(self, name: str) -> int | None:
-        """The process id of a running child; None while it is being restarted or is done."""
-        return self._running[name].pid
-
-    async def done(self, name: str) -> None:
-        """Waits until a child with `Restart.ON_FAILURE` has ended with status 0.
-
-        Raises:
-            ChildRefused: some child cannot be run at all.
-        """
-        await self.before_refusal(self._running[name].finished.wait())
-
-    async def stop(self, name: str) -> None:
-        """Stops one child: its signal, its grace, then SIGKILL."""
-        await self._running.pop(name).stop()
-
-    async def close(self) -> None:
-        """Stops all children, the youngest first: who came later may depend on who came earlier."""
-        for name in reversed(list(self._running)):
-            await self.stop(name)
-
-    async def close_together(self) -> None:
-        """Stops all children at once: they are of one kind and do not depend on each other."""
-        await asyncio.gather(*(self.stop(name) for name in list(self._running)))
-
-    async def until(self, stop: asyncio.Event) -> None:
-        """Waits for `stop`.
-
-        Raises:
-            ChildRefused: some child cannot be run at all.
-        """
-        await self.before_refusal(stop.wait())
-
-    async def before_refusal(self, work: Awaitable[T]) -> T:
-        """The result of the work, which may depend on children.
-
-        Raises:
-            ChildRefused: some child cannot be run at all; the work is cancelled.
-        """
-        task = asyncio.ensure_future(work)
-        first: set[asyncio.Future[Any]] = {task, self.failed}
-        try:
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            if self.failed.done() and not task.done():
-                raise self.failed.result()
-            return await task
-        finally:
-            if not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-
-
-class _Running:
-    """One child and the task that keeps it running."""
-
-    def __init__(self, child: Child, failed: asyncio.Future[ChildRefused]) -> None:
-        self.child = child
-        self.first_started = asyncio.Event()
-        self.finished = asyncio.Event()
-        self._failed = failed
-        self._launched: Launched | None = None
-        self._keeper = asyncio.create_task(self._keep(), name=f"keep {child.name}")
-        self._keeper.add_done_callback(self._on_kept)
-
-    @property
-    def pid(self) -> int | None:
-        return self._launched.pid if self._launched else None
-
-    async def stop(self) -> None:
-        self._keeper.cancel()
-        await asyncio.wait({self._keeper})
-        if self._launched and not await self._launched.stop(self.child.stop_signal, self.child.stop_grace_s):
-            log.warning("child did not stop in time: killed", child=self.child.name, grace_s=self.child.stop_grace_s)
-
-    def _on_kept(self, keeper: asyncio.Task[None]) -> None:
-        if not keeper.cancelled() and (error := keeper.exception()) and not self._failed.done():
-            self._failed.set_exception(error)
-
-    async def _keep(self) -> None:
-        deaths, had_run = 0, False
-        while True:
-            started = time.monotonic()
-            try:
-                status = await self._run()
-            except LaunchFailed as error:
-                if not had_run:
-                    self._refuse(f"cannot be started: {error}")
-                    return
-                status = str(error)
-            if status == 0 and self.child.restart is Restart.ON_FAILURE:
-                self.finished.set()
-                return
-            lasted_s = time.monotonic() - started
-            if status in (REFUSED, *NOT_EXECUTABLE) and not had_run and lasted_s < STABLE_AFTER_S:
-                self._refuse(f"cannot run like this (exit status {status}){self._said()}")
-                return
-            had_run = True
-            deaths = 1 if lasted_s > STABLE_AFTER_S else deaths + 1
-            pause_s = backoff_s(deaths) * random.uniform(0.5, 1.0)
-            log.warning(
-                "child ended: will be restarted", child=self.child.name, status=status, pause_s=round(pause_s, 2)
-            )
-            await asyncio.sleep(pause_s)
-
-    async def _run(self) -> int | str:
-        """One run, from start to end: its exit status."""
-        try:
-            self._launched = await (self.child.launch or _process)(self.child)
-        finally:
-            self.first_started.set()
-        return await self._launched.wait()
-
-    def _said(self) -> str:
-        words = self._launched.last_words if self._launched else ""
-        return f": {words}" if words else ""
-
-    def _refuse(self, reason: str) -> None:
-        if not self._failed.done():
-            self._failed.set_result(ChildRefused(f"{self.child.name} {reason}{_where(self.child)}"))
 
 
 class _Process:
@@ -321,7 +56,12 @@ class _Process:
         return True
 
 
-async def _process(child: Child) -> Launched:
+async def launch_process(child: Child) -> Launched:
+    """Starts it.
+
+    Raises:
+        LaunchFailed: there is no such program, or the system has no room for it.
+    """
     try:
         return _Process(await _spawn(child))
     except OSError as error:
@@ -364,7 +104,3 @@ def _open_log(path: Path) -> Iterator[int]:
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
-
-
-def _where(child: Child) -> str:
-    return f"; see {child.output}" if child.output else ""

@@ -22,11 +22,12 @@ from events.for_people import ForPeople
 from events.jetstream import JetStreamLog
 from events.jetstream_queue import JetStreamQueue
 from events.streams import ensure_streams
+from sim.runtime.children import Child
 from sim.runtime.container_configuration import Place, Probe, Wanted
 from sim.runtime.container_limits import ContainerLimits
 from sim.runtime.containers import Containers, containers_of
 from sim.runtime.docker import EngineUnusable, answering, engine_at
-from sim.runtime.processes import Child, ChildRefused, Supervisor
+from sim.runtime.supervisor import ChildRefused, Supervisor
 from tests.controls import facts
 from tests.controls.tasks import task
 from tests.eventually import eventually

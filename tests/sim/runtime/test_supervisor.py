@@ -8,16 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sim.runtime.processes import (
-    BACKOFF_MAX_S,
-    Child,
-    ChildNotReady,
-    ChildRefused,
-    Launched,
-    Restart,
-    Supervisor,
-    backoff_s,
-)
+from sim.runtime.children import Child, Launched, Restart
+from sim.runtime.supervisor import BACKOFF_MAX_S, ChildNotReady, ChildRefused, Supervisor, backoff_s
 from tests.eventually import eventually
 
 
@@ -149,7 +141,8 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 async def test_no_child_survives_a_kill_of_its_supervisor(program: str, death_signal: str) -> None:
     code = f"""
 import asyncio, signal, sys
-from sim.runtime.processes import Child, Supervisor
+from sim.runtime.children import Child
+from sim.runtime.supervisor import Supervisor
 async def main():
     async with Supervisor() as supervisor:
         child = Child("sleeper", (sys.executable, "-c", {program!r}), death_signal={death_signal})
