@@ -28,9 +28,9 @@ class Cycle {
   }
 
   async read(id, signal) {
-    // In this order: what is followed begins where the tallies end, so the cycle may not be older than they are.
+    // Both as of one place in the log, from which on it is followed: nothing is counted twice.
     const tallies = await get(`/v1/cycles/${id}/tallies`, signal);
-    const cycle = await get(`/v1/cycles/${id}`, signal);
+    const cycle = await get(`/v1/cycles/${id}?at_seq=${tallies.sequence}`, signal);
     this.begin(cycle.plan, cycle.planned_at);
     this.sequence = tallies.sequence;
     for (const each of tallies.tallies) this.cells.set(`${each.uid} ${each.env}`, each);
