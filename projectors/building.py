@@ -29,6 +29,8 @@ SETTINGS = {
     # For the keys: a million rows are then sorted in memory, by several processes.
     "maintenance_work_mem": "'256MB'",
     "max_parallel_maintenance_workers": "2",
+    # The disk begins at once with what the commit would have to wait for.
+    "backend_flush_after": "'1MB'",
 }
 
 logger = structlog.get_logger(__name__)
