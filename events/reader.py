@@ -54,6 +54,9 @@ ABANDONED_S = 30
 _PULL_ENDS = (b"404", b"408", b"409 Message Size Exceeds MaxBytes", b"409 Batch Completed")
 """How the statuses begin that end a pull request and nothing else."""
 
+_PULL_REFUSED = b"408 Requests Pending"
+"""The newest is not taken up: those before it may deliver more than there is."""
+
 _PULL_DONE = re.compile(rb"\r\nNats-Pending-Messages: 0\r\n")
 """In the status of a pull request that has delivered all it may, and was counted out by that."""
 
@@ -238,7 +241,7 @@ class Flow:
         status = headers.partition(b"\r\n")[0].removeprefix(b"NATS/1.0 ")
         if status.startswith(_PULL_ENDS):
             if self._pulls and not _PULL_DONE.search(headers):
-                self._pulls.popleft()
+                self._pulls.pop() if status == _PULL_REFUSED else self._pulls.popleft()
             self._news.set()
         else:
             self._end(NoAnswer(f"the consumer is gone: {status.decode()}"))
