@@ -10,7 +10,7 @@
                                            ├─ policy: EpisodeForfeited ─────── Done
                                            ├─ we:     EpisodeAttemptFailed ┬── RetryAfter
                                            │           on the last attempt └── Done, with EpisodeAbandoned
-                                           └─ cancelled: the same, as handed back; it does not count
+                                           └─ stopped: the same, as handed back; it does not count
 
 Whether it was the policy or us, where a policy seems unreachable, is for `consumers.simulation.blame` to say.
 Every append expects an empty subject. A conflict means that somebody else was faster: the log is right.
@@ -72,11 +72,21 @@ class EpisodeHandler:
     """Turns tasks into outcomes. Which worker, and which attempt, changes nothing but what is said about them."""
 
     def __init__(
-        self, events: EventLog, run: Run, *, own_network: OwnNetwork, worker: str, keep: Keep | None = None
+        self,
+        events: EventLog,
+        run: Run,
+        *,
+        own_network: OwnNetwork,
+        worker: str,
+        keep: Keep | None = None,
+        told_to_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """`run` runs one episode; whatever it raises is our failure. `worker` is the name that events carry.
 
         `keep` stores what was recorded of an episode, before its outcome says so; it raises nothing.
+
+        `told_to_stop`: whether a cancelled attempt is one that is handed back. A worker that ends because it cannot
+        go on says nothing of its episodes: one of them may be why, and has to count.
 
         While the log is away results wait in its `append`: give it the patience that a result deserves.
         """
@@ -85,6 +95,7 @@ class EpisodeHandler:
         self._own_network = own_network
         self._worker = worker
         self._keep = keep
+        self._told_to_stop = told_to_stop
         self._running: set[EpisodeKey] = set()
         self._rng = random.Random()
 
@@ -133,12 +144,13 @@ class EpisodeHandler:
         try:
             event = await self._attempt(task, earlier)
         except asyncio.CancelledError:
-            await self._hand_back(task, len(earlier) + 1)
+            if self._told_to_stop():
+                await self._hand_back(task, len(earlier) + 1)
             raise
         return await self._record(task, event, earlier)
 
     async def _hand_back(self, task: EpisodeTask, attempt: int) -> None:
-        """Says so, that the attempt is not taken for lost. If it cannot be said now, it will be."""
+        """Says so, that the attempt is not taken for lost; as which it counts where this cannot be said in time."""
         with contextlib.suppress(Conflict, LogUnavailable, TimeoutError):
             async with asyncio.timeout(HAND_BACK_S):
                 await self._append(task, handed_back(task, attempt=attempt, worker=self._worker))

@@ -92,6 +92,7 @@ async def run_worker(settings: WorkerSettings, stop: asyncio.Event) -> None:
                     own_network=simulator.own_network,
                     worker=settings.name,
                     keep=TraceKeeper(TraceStore(connection)),
+                    told_to_stop=lambda: stop.is_set() and not simulator.stuck.is_set(),
                 )
                 async with either(stop, simulator.stuck) as ending:
                     burial = Burial(DeadLetters(connection), settings.name)

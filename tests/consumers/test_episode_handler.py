@@ -69,15 +69,21 @@ async def append(log: MemoryLog, event: Event) -> None:
     await log.append([draft(begin(event, source="/test"))])
 
 
-async def handed_back(log: MemoryLog, it: bytes, *, delivery: int) -> None:
-    """By a worker whose grace ends while it runs the episode."""
+async def cut_off(log: MemoryLog, it: bytes, *, delivery: int, told_to_stop: bool = True) -> None:
+    """Cancelled while it runs the episode: its worker ends, because it was told to or because it cannot go on."""
     begun = asyncio.Event()
 
     async def run(_: EpisodeTask) -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    stopping = EpisodeHandler(log, run, own_network=OwnNetwork(allow_private=True), worker="worker-1")  # type: ignore[arg-type]
+    stopping = EpisodeHandler(
+        log,
+        run,  # type: ignore[arg-type]
+        own_network=OwnNetwork(allow_private=True),
+        worker="worker-1",
+        told_to_stop=lambda: told_to_stop,
+    )
     handling = asyncio.create_task(stopping.handle(it, delivery=delivery))
     await begun.wait()
     handling.cancel()
@@ -222,7 +228,7 @@ async def test_attempts_that_are_handed_back_do_not_count(log: MemoryLog, stage:
     async with served() as policy:
         it = body(task(endpoint=policy.url, terms=TERMS))
         for delivery in (1, 2, 3):
-            await handed_back(log, it, delivery=delivery)
+            await cut_off(log, it, delivery=delivery)
         assert await worker(log, stage).handle(it, delivery=5) == Done()
     *ended, end = await facts_in(log)
     failed = [event for event in ended if isinstance(event, EpisodeAttemptFailed)]
@@ -241,7 +247,20 @@ async def test_a_worker_that_cannot_say_what_it_hands_back_does_not_wait_for_it(
 
     monkeypatch.setattr(handler, "HAND_BACK_S", 0.01)
     async with asyncio.timeout(10):
-        await handed_back(Away(), body(task(terms=TERMS)), delivery=1)
+        await cut_off(Away(), body(task(terms=TERMS)), delivery=1)
+
+
+async def test_a_worker_that_cannot_go_on_hands_nothing_back(log: MemoryLog, stage: SimulationThread) -> None:
+    """Its episode may be why: else what hangs every worker would be tried for ever."""
+    it = body(task(terms=TERMS))
+    for delivery in (1, 2):
+        await cut_off(log, it, delivery=delivery, told_to_stop=False)
+    assert await worker(log, stage).handle(it, delivery=3) == Done()
+    first, second, end = await facts_in(log)
+    assert isinstance(first, EpisodeAttemptFailed)
+    assert isinstance(second, EpisodeAttemptFailed)
+    assert first.code is second.code is FailureCode.WORKER_LOST
+    assert isinstance(end, EpisodeAbandoned)
 
 
 async def test_an_episode_that_loses_every_worker_is_abandoned(log: MemoryLog, stage: SimulationThread) -> None:
