@@ -71,7 +71,7 @@ def parse(url: str) -> ServerUrls:
     return ServerUrls(
         [part._replace(netloc=part.netloc.rpartition("@")[2], query="").geturl() for part in parts],
         unquote(user) if user else None,
-        unquote(password) if password else None,
+        unquote(password) if password is not None else None,
         tuple(map(Path, sorted(authorities))),
         _context(authorities) if encrypted else None,
         "tls" in schemes,

@@ -13,8 +13,6 @@ from tests.fixtures.ports import free_port
 
 AT_ONCE_S = 5.0
 """Half of what a role waits for a server that says nothing; the interpreter has to end in it, too."""
-
-
 ROLES = ("executor", "worker", "verifier", "projector", "api", "scheduler")
 
 

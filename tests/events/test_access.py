@@ -182,6 +182,11 @@ def test_all_servers_of_a_cluster_have_the_same_user() -> None:
     assert parse("nats://u:p@a:4222,nats://b:4222").urls == ["nats://a:4222", "nats://b:4222"]
 
 
+def test_a_password_may_be_empty_and_a_token_has_none() -> None:
+    assert parse("nats://u:@a:4222").options == {"user": "u", "password": ""}
+    assert parse("nats://t@a:4222").options == {"token": "t"}
+
+
 def test_a_password_with_a_comma_is_not_shown_in_parts() -> None:
     with pytest.raises(BadLogUrl, match="%2C") as refused:
         parse("nats://worker:half,rest@127.0.0.1:4222")
